@@ -1,0 +1,1 @@
+"""Video encoders behind one surface, their weights and their key layouts."""

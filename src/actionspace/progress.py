@@ -1,0 +1,39 @@
+"""One progress bar for all long work: on standard error, with rate and ETA."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def progress(
+    items: Iterable[T], *, total: int | None = None, what: str = "", unit: str = "it"
+) -> Iterator[T]:
+    """Iterate ``items`` behind a progress bar on standard error."""
+    yield from bar(items, total=total, what=what, unit=unit)
+
+
+def bar(
+    items: Iterable[Any] | None = None,
+    *,
+    total: int | None = None,
+    what: str = "",
+    unit: str = "it",
+) -> Any:
+    """Return a ``tqdm`` bar; on a terminal it redraws itself, in a log it prints a line at times."""
+    from tqdm import tqdm
+
+    terminal = sys.stderr.isatty()
+    return tqdm(
+        items,
+        total=total,
+        desc=what,
+        unit=unit,
+        file=sys.stderr,
+        dynamic_ncols=terminal,
+        mininterval=0.2 if terminal else 15,
+        leave=terminal,
+    )

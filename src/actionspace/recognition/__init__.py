@@ -1,0 +1,1 @@
+"""Clips to labels: probes, their evaluation and prediction."""

@@ -1,0 +1,1 @@
+"""Inspect, decode, sweep, sample, transform and write video. Knows nothing of events."""

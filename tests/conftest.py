@@ -1,0 +1,51 @@
+"""Fixtures shared by the whole suite."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+REPO = Path(__file__).resolve().parents[1]
+SHARED = REPO.parent / "shared"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip GPU tests where there is no GPU (torch is imported only if there are any)."""
+    gpu_items = [item for item in items if item.get_closest_marker("gpu")]
+    if not gpu_items:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in gpu_items:
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the user's cache folder out of the tests."""
+    cache = tmp_path_factory.getbasetemp() / "actionspace-cache"
+    monkeypatch.setenv("ACTIONSPACE_CACHE", str(cache))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real videos and annotations that lies beside a development checkout."""
+    path = SHARED / "data"
+    if not path.is_dir():
+        pytest.skip("the shared data folder is not beside this checkout")
+    return path
+
+
+def golden_dirs() -> list[Path]:
+    """Where golden cases are taken from: ``ACTIONSPACE_GOLDEN`` alone, else here and shared."""
+    override = os.environ.get("ACTIONSPACE_GOLDEN")
+    if override:
+        return [Path(override)]
+    committed = REPO / "tests" / "golden" / "cases"
+    return [d for d in (SHARED / "golden", committed) if d.is_dir()]

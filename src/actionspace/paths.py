@@ -37,7 +37,7 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
         with tmp.open("rb") as f:
             os.fsync(f.fileno())
         tmp.chmod(0o666 & ~_umask())
-        os.replace(tmp, target)
+        tmp.replace(target)
         tmp = None
     except OSError as e:
         raise ActionspaceError(
@@ -64,18 +64,19 @@ def write_text(target: str | os.PathLike[str], text: str) -> None:
 
 def write_json(target: str | os.PathLike[str], value: Any) -> None:
     """Write ``value`` as indented JSON to ``target`` atomically; NaN becomes ``null``."""
-    write_text(target, json.dumps(_no_nan(value), indent=2, ensure_ascii=False) + "\n")
+    write_text(target, json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n")
 
 
-def _no_nan(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return ``value`` as JSON can hold it: lists, dicts, no NaN, numpy scalars unwrapped."""
     if isinstance(value, float) and value != value:
         return None
     if isinstance(value, dict):
-        return {str(k): _no_nan(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_no_nan(v) for v in value]
+        return [plain(v) for v in value]
     if hasattr(value, "tolist"):
-        return _no_nan(value.tolist())
+        return plain(value.tolist())
     return value
 
 
@@ -107,7 +108,7 @@ def sha256_file(path: str | os.PathLike[str]) -> str:
 
 def sha256_json(value: Any) -> str:
     """Return the SHA-256 of ``value``'s canonical JSON (sorted keys, no spaces)."""
-    text = json.dumps(_no_nan(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    text = json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -23,7 +23,7 @@ def bar(
     what: str = "",
     unit: str = "it",
 ) -> Any:
-    """Return a ``tqdm`` bar; on a terminal it redraws itself, in a log it prints a line at times."""
+    """Return a ``tqdm`` bar: redrawn on a terminal, a line now and then in a log."""
     from tqdm import tqdm
 
     terminal = sys.stderr.isatty()

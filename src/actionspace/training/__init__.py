@@ -1,1 +1,1 @@
-"""Run and predictions folders."""
+"""Run folders, prediction folders and the record of what a run ran on."""

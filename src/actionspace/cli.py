@@ -1,0 +1,323 @@
+"""The verbs of the command line: parse, call, print. No logic of its own.
+
+Results go to standard output (or ``--json``), progress and logs to standard error. Exit codes:
+0 success, 1 findings or failure with a message, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from actionspace import __version__
+from actionspace.errors import ActionspaceError, UsageError, did_you_mean
+
+app = typer.Typer(
+    name="actionspace",
+    help="Understanding action in video: encode once, then ask any question.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Out = Annotated[Path | None, typer.Option("--out", help="Where the result goes.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder to make.")] = Path("actionspace-demo"),
+) -> None:
+    """Real rat behaviour clips to a classifier and an ethogram, offline, in minutes."""
+    from actionspace.demo import run_demo
+
+    result = run_demo(out)
+    typer.echo(result.summary())
+
+
+@app.command()
+def prepare(
+    dataset: Annotated[str, typer.Argument(help="A name from `actionspace list datasets`.")],
+    source: Annotated[Path, typer.Argument(help="The folder the data set was unpacked into.")],
+    options: Annotated[list[str] | None, typer.Argument(help="key=value, e.g. fold=1")] = None,
+    out: Annotated[Path, typer.Option("--out", help="Manifest to write.")] = Path("manifest.csv"),
+) -> None:
+    """Turn a published data set into a manifest."""
+    from actionspace import api
+
+    path = api.prepare(dataset, source, out, **_key_values(options))
+    typer.echo(f"{path}")
+
+
+@app.command()
+def events(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Annotation file or folder.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="File to write.")],
+    read_as: Annotated[str | None, typer.Option("--from", help="Format of IN.")] = None,
+    write_as: Annotated[str | None, typer.Option("--to", help="Format of OUT.")] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder the videos lie in.")] = None,
+    allow_outside: Annotated[bool, typer.Option(help="Accept videos outside the root.")] = False,
+) -> None:
+    """Convert between annotation formats."""
+    from actionspace import api
+
+    table = api.read_events(source, read_as, root=root, allow_outside=allow_outside)
+    path = api.write_events(table, target, write_as)
+    typer.echo(f"{len(table)} events of {len(table.videos)} videos: {path}")
+
+
+@app.command()
+def split(
+    manifest: Annotated[Path, typer.Argument(help="Manifest to split.")],
+    by: Annotated[str, typer.Option(help="Column that must not straddle splits.")] = "group",
+    ratio: Annotated[str, typer.Option(help="train:val:test")] = "70:15:15",
+    folds: Annotated[int | None, typer.Option(help="Folds instead of a ratio.")] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same split.")] = 0,
+    out: Out = None,
+) -> None:
+    """Group-aware, stratified, deterministic splits."""
+    from actionspace import api
+
+    for path in api.split(manifest, by=by, ratio=ratio, folds=folds, seed=seed, out=out):
+        typer.echo(f"{path}")
+
+
+@app.command()
+def inspect(
+    videos: Annotated[list[Path], typer.Argument(help="Videos or folders.")],
+    fast: Annotated[bool, typer.Option("--fast", help="Trust the container.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Stream facts, exact frame count and a verdict for every video."""
+    from actionspace import api
+
+    infos = api.inspect(videos, exact=not fast)
+    if as_json:
+        _print_json([info.as_dict() for info in infos])
+    else:
+        _table([_inspect_row(info) for info in infos])
+    if any(info.verdict == "bad" for info in infos):
+        raise typer.Exit(1)
+
+
+def _inspect_row(info: Any) -> dict[str, str]:
+    return {
+        "video": str(info.path),
+        "codec": f"{info.codec} {info.pix_fmt}",
+        "size": f"{info.width}x{info.height}",
+        "fps": f"{info.fps:.3f}" + (" variable" if info.vfr else ""),
+        "frames": str(info.frames),
+        "seconds": f"{info.duration:.2f}",
+        "rotation": str(info.rotation),
+        "audio": str(info.audio_streams),
+        "verdict": info.verdict + (f": {info.reason}" if info.reason else ""),
+    }
+
+
+@app.command()
+def check(
+    target: Annotated[str, typer.Argument(metavar="MANIFEST|RECIPE", help="What to check.")],
+    fast: Annotated[bool, typer.Option("--fast", help="Do not open the videos.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Find what is wrong before training; one line per finding."""
+    from actionspace import api
+
+    findings = api.check(target, open_videos=not fast)
+    if as_json:
+        _print_json([finding.as_dict() for finding in findings])
+    else:
+        for finding in findings:
+            typer.echo(str(finding))
+        typer.echo(f"{len(findings)} findings in {target}." if findings else f"{target}: fine.")
+    if any(finding.severity == "error" for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def extract(
+    source: Annotated[Path, typer.Argument(metavar="MANIFEST|DIR", help="What to encode.")],
+    encoder: Annotated[str, typer.Option(help="Name, file or module:fn.")] = "starter",
+    out: Annotated[Path, typer.Option("--out", help="Feature store.")] = Path("features"),
+    options: Annotated[list[str] | None, typer.Argument(help="key=value, e.g. hop=8")] = None,
+) -> None:
+    """Run a frozen encoder over videos once and keep what it says."""
+    from actionspace import api
+
+    store = api.extract(source, encoder=encoder, out=out, **_key_values(options))
+    typer.echo(f"{store.path}")
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A name from `list recipes`, or a YAML file.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(help="data=MANIFEST features=STORE folds=5 key.sub=value"),
+    ] = None,
+    out: Out = None,
+) -> None:
+    """Train, evaluate and report: one folder per run."""
+    from actionspace import api
+
+    run = api.train(recipe, out=out, overrides=overrides or ())
+    _metrics_table(run.metrics())
+    typer.echo(f"{run.path}  (report: {run.path / 'report.html'})")
+
+
+@app.command()
+def evaluate(
+    target: Annotated[Path, typer.Argument(metavar="RUN|PREDICTIONS", help="What to score.")],
+    options: Annotated[list[str] | None, typer.Argument(help="data=MANIFEST")] = None,
+    split: Annotated[str, typer.Option(help="Which split of the manifest.")] = "test",
+    average: Annotated[str, typer.Option(help="How views are averaged: prob or score.")] = "prob",
+    as_json: Json = False,
+) -> None:
+    """Score a run or a folder of predictions."""
+    from actionspace import api
+
+    metrics = api.evaluate(target, split=split, average=average, **_key_values(options))
+    if as_json:
+        _print_json(metrics)
+    else:
+        _metrics_table(metrics)
+    typer.echo(f"{Path(target) / 'metrics.json'}", err=as_json)
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    videos: Annotated[list[str], typer.Argument(help="Videos, folders, globs or a manifest.")],
+    out: Out = None,
+    mode: Annotated[str, typer.Option(help="auto, clip or untrimmed")] = "auto",
+) -> None:
+    """Raw video in, events out."""
+    from actionspace import api
+
+    prediction = api.predict(run, videos, out=out, mode=mode)
+    typer.echo(prediction.summary())
+
+
+@app.command()
+def convert(
+    checkpoint: Annotated[Path, typer.Argument(help="A published weight file.")],
+    out: Out = None,
+    layout: Annotated[str, typer.Option("--to", help="Key layout to write.")] = "mmaction0",
+) -> None:
+    """Turn a published checkpoint into safetensors without running code from it."""
+    from actionspace import api
+
+    typer.echo(f"{api.convert(checkpoint, out=out, layout=layout)}")
+
+
+@app.command(name="list")
+def list_(
+    what: Annotated[str, typer.Argument(help="encoders, recipes, datasets or weights")],
+    pattern: Annotated[str, typer.Argument(help="Shell pattern, e.g. 'swin*'")] = "*",
+    as_json: Json = False,
+) -> None:
+    """What there is: encoders, recipes, datasets, weights."""
+    from actionspace import api
+
+    kinds = ("encoders", "recipes", "datasets", "weights")
+    if what not in kinds:
+        raise UsageError(
+            f"Cannot list '{what}'; one of {', '.join(kinds)}.{did_you_mean(what, kinds)}"
+        )
+    rows = api.list_things(what, pattern)
+    if as_json:
+        _print_json(rows)
+    else:
+        _table(rows)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Versions, devices, codecs, cache places, and what is missing, in words."""
+    from actionspace import api
+
+    findings = api.doctor()
+    if as_json:
+        _print_json(findings)
+    else:
+        for name, value in findings.items():
+            typer.echo(f"{name:<12} {value}")
+
+
+def _key_values(options: Sequence[str] | None) -> dict[str, Any]:
+    """``["hop=8", "compile=true"]`` -> ``{"hop": 8, "compile": True}``."""
+    from actionspace.config import merge
+
+    return merge({}, list(options or ()))
+
+
+def _print_json(value: Any) -> None:
+    from actionspace.paths import plain
+
+    typer.echo(json.dumps(plain(value), indent=2, ensure_ascii=False))
+
+
+def _metrics_table(metrics: Mapping[str, Any]) -> None:
+    rows = []
+    for name, value in metrics.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            continue
+        interval = metrics.get(f"{name}_ci")
+        text = f"{interval[0]:.3f} – {interval[1]:.3f}" if interval else ""
+        rows.append({"metric": name, "value": f"{value:.4g}", "95 % interval": text})
+    _table(rows)
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print rows as aligned columns; the last column may be long."""
+    if not rows:
+        typer.echo("Nothing.")
+        return
+    names = list(rows[0])
+    cells = [[str(row.get(n, "")) for n in names] for row in rows]
+    widths = [max(len(n), *(len(c[i]) for c in cells)) for i, n in enumerate(names)]
+    for line in [names, *cells]:
+        typer.echo("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip())
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; errors meant for people are printed without a traceback."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # Windows consoles are not UTF-8 by default.
+            stream.reconfigure(encoding="utf-8", errors="replace")
+    try:
+        app(args=list(arguments) if arguments is not None else None)
+    except ActionspaceError as e:
+        print(f"error: {e}", file=sys.stderr)
+        raise SystemExit(e.exit_code) from None
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to go on.", file=sys.stderr)
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise SystemExit(0) from None
+
+
+if __name__ == "__main__":
+    main()

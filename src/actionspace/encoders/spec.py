@@ -1,0 +1,49 @@
+"""What an encoder is fed: the clip it was trained on, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
+
+
+@dataclass(frozen=True)
+class ClipSpec:
+    """The clip an encoder expects.
+
+    Attributes:
+        frames: frames per clip.
+        stride: step between the frames of a clip, in frames of the video (or of ``fps``).
+        size: height and width of the encoder's input, pixels.
+        short_side: the frame's shorter side before cropping, pixels.
+        mean, std: RGB normalisation in 0-255 units.
+        geometry: ``center`` crops a square, ``full`` squeezes the whole frame into one.
+        resize: ``exact`` (as the original pipelines) or ``fast`` (inside the decoder).
+        fps: nominal sampling rate the stride refers to; ``None`` = the video's own frames.
+    """
+
+    frames: int = 32
+    stride: int = 2
+    size: int = 224
+    short_side: int = 256
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    geometry: Literal["center", "full"] = "center"
+    resize: Literal["exact", "fast"] = "exact"
+    fps: float | None = None
+
+    @property
+    def span(self) -> int:
+        """Frames of the video from a clip's first frame to just after its last one's stride."""
+        return self.frames * self.stride
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON-ready values."""
+        return asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ClipSpec:
+        """Rebuild a spec written by :meth:`as_dict`."""
+        return cls(**values | {"mean": tuple(values["mean"]), "std": tuple(values["std"])})

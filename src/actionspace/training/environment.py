@@ -1,0 +1,101 @@
+"""The record of what a run ran on: versions, device, time, memory, parameters."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any
+
+PACKAGES = ("torch", "numpy", "pandas", "av", "safetensors", "scikit-learn", "scipy")
+
+
+@dataclass
+class Stopwatch:
+    """Wall and CPU time since it was made, in seconds, with the time of each named part."""
+
+    started: float = field(default_factory=time.perf_counter)
+    cpu_started: float = field(default_factory=time.process_time)
+    parts: dict[str, float] = field(default_factory=dict)
+    _last: float = field(default_factory=time.perf_counter)
+
+    def lap(self, name: str) -> float:
+        """Add the seconds since the previous lap to part ``name`` and return them."""
+        now = time.perf_counter()
+        seconds = now - self._last
+        self._last = now
+        self.parts[name] = self.parts.get(name, 0.0) + seconds
+        return seconds
+
+    @property
+    def wall(self) -> float:
+        """Seconds since the stopwatch was made."""
+        return time.perf_counter() - self.started
+
+    @property
+    def cpu(self) -> float:
+        """CPU seconds of this process since the stopwatch was made."""
+        return time.process_time() - self.cpu_started
+
+
+def peak_memory_bytes() -> int | None:
+    """Return the largest resident size this process has had, or None where nobody says (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else peak * 1024)
+
+
+def package_versions() -> dict[str, str]:
+    """Return the installed version of each package that can change a number."""
+    versions = {"python": platform.python_version()}
+    for name in ("actionspace", *PACKAGES):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def describe(
+    *,
+    device: str,
+    stopwatch: Stopwatch,
+    trainable_parameters: int,
+    total_parameters: int,
+    extra: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the content of ``environment.json``.
+
+    Args:
+        device: the torch device the encoder ran on, e.g. ``cpu`` or ``cuda:0``.
+        stopwatch: started when the run began.
+        trainable_parameters: numbers that were fitted (the head's).
+        total_parameters: those and the frozen encoder's.
+        extra: further entries.
+    """
+    import torch
+
+    on_gpu = device.startswith("cuda") and torch.cuda.is_available()
+    return {
+        "versions": package_versions(),
+        "platform": platform.platform(),
+        "device": torch.cuda.get_device_name(device) if on_gpu else (platform.processor() or "cpu"),
+        "torch_device": device,
+        "cpu_count": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "wall_seconds": round(stopwatch.wall, 3),
+        "cpu_seconds": round(stopwatch.cpu, 3),
+        "parts_seconds": {k: round(v, 3) for k, v in stopwatch.parts.items()},
+        "peak_memory_bytes": peak_memory_bytes(),
+        "peak_gpu_memory_bytes": torch.cuda.max_memory_allocated(device) if on_gpu else None,
+        "trainable_parameters": trainable_parameters,
+        "total_parameters": total_parameters,
+        **(extra or {}),
+    }

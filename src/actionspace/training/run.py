@@ -1,0 +1,185 @@
+"""A run: the directory a training leaves behind.
+
+``config.yaml`` (resolved recipe), ``metrics.json`` (last evaluation), ``metrics.csv`` (rows of
+whatever was tried), ``weights.safetensors``, ``labels.json``, ``predictions/``, ``report.html`` and
+``environment.json``. The last is written last: a folder without it is an unfinished run.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from actionspace.errors import DataError, RunError
+from actionspace.paths import atomic_path, read_json, write_json, write_text
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FORMAT_VERSION = 1
+NEEDED = ("config.yaml", "weights.safetensors", "labels.json", "environment.json")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder; every property reads its file when asked."""
+
+    path: Path
+
+    @classmethod
+    def start(cls, path: str | os.PathLike[str], *, overwrite: bool = False) -> Run:
+        """Make ready a folder for a new run.
+
+        An unfinished run in the same place is taken over; a finished one is kept unless
+        ``overwrite``.
+
+        Raises:
+            RunError: the folder holds a finished run, or files that are not a run's.
+        """
+        run = cls(Path(path))
+        if run.path.is_file():
+            raise RunError(f"{run.path} is a file; a run is a folder. Choose another out.")
+        if run.finished and not overwrite:
+            raise RunError(
+                f"{run.path} already holds a finished run. Choose another out, or say overwrite."
+            )
+        if run.path.is_dir() and not run.finished:
+            foreign = [p.name for p in run.path.iterdir() if not _belongs(p.name)]
+            if foreign:
+                raise RunError(
+                    f"{run.path} holds files that are no run's ({', '.join(sorted(foreign)[:3])}). "
+                    "Choose an empty or a new folder."
+                )
+        (run.path / "environment.json").unlink(missing_ok=True)
+        run.path.mkdir(parents=True, exist_ok=True)
+        return run
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Run:
+        """Open a finished run.
+
+        Raises:
+            RunError: not a run, unfinished, or of a newer format; the message says which.
+        """
+        run = cls(Path(path))
+        if not run.path.is_dir():
+            raise RunError(f"{run.path} is not a folder, so it is no run. Train one first.")
+        missing = [name for name in NEEDED if not (run.path / name).is_file()]
+        if missing:
+            kind = "an unfinished run" if len(missing) < len(NEEDED) else "no run"
+            raise RunError(f"{run.path} is {kind}: {', '.join(missing)} missing. Train it (again).")
+        version = run.environment.get("format_version")
+        if not isinstance(version, int) or version > FORMAT_VERSION:
+            raise RunError(
+                f"{run.path} is of run format {version}; this version reads up to "
+                f"{FORMAT_VERSION}. Update actionspace."
+            )
+        return run
+
+    @property
+    def finished(self) -> bool:
+        """Whether the training that made this folder came to its end."""
+        return all((self.path / name).is_file() for name in NEEDED)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The resolved recipe."""
+        from actionspace.config import read_yaml
+
+        return read_yaml(self.path / "config.yaml")
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """``labels.json``: the heads' classes and how their scores are made."""
+        return self._json("labels.json")
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """``environment.json``: what the run ran on."""
+        return self._json("environment.json")
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """``metrics.json``: the last evaluation; empty when there was none."""
+        return self._json("metrics.json") if (self.path / "metrics.json").is_file() else {}
+
+    @property
+    def predictions_dir(self) -> Path:
+        """The folder whose subfolders are predictions."""
+        return self.path / "predictions"
+
+    @property
+    def report_path(self) -> Path:
+        """Where the report is or would be."""
+        return self.path / "report.html"
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Return the trained arrays by name.
+
+        Raises:
+            RunError: the weight file cannot be read.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        path = self.path / "weights.safetensors"
+        try:
+            return dict(load_file(path))
+        except (SafetensorError, OSError) as e:
+            raise RunError(f"{path} cannot be read ({e}). Train the run again.") from e
+
+    def write_weights(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write the trained arrays atomically."""
+        import numpy as np
+        from safetensors.numpy import save_file
+
+        with atomic_path(self.path / "weights.safetensors") as tmp:
+            save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, tmp)
+
+    def write_config(self, values: Any) -> None:
+        """Write the resolved recipe (a pydantic model or a mapping)."""
+        from actionspace.config import write_yaml
+
+        write_yaml(self.path / "config.yaml", values)
+
+    def write_labels(self, labels: Mapping[str, Any]) -> None:
+        """Write ``labels.json``."""
+        write_json(self.path / "labels.json", dict(labels))
+
+    def write_metrics(self, metrics: Mapping[str, Any]) -> None:
+        """Write ``metrics.json``."""
+        write_json(self.path / "metrics.json", dict(metrics))
+
+    def write_trials(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write ``metrics.csv``: one line per thing tried (a strength, a fold, later an epoch)."""
+        names: dict[str, None] = {name: None for row in rows for name in row}
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(names), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self.path / "metrics.csv", text.getvalue())
+
+    def finish(self, environment: Mapping[str, Any]) -> Run:
+        """Write ``environment.json`` (with the format version), which completes the run."""
+        path = self.path / "environment.json"
+        write_json(path, {"format_version": FORMAT_VERSION, **environment})
+        return self
+
+    def _json(self, name: str) -> dict[str, Any]:
+        try:
+            value = read_json(self.path / name)
+        except DataError as e:
+            raise RunError(f"{self.path} is not a whole run: {e}") from e
+        if not isinstance(value, dict):
+            raise RunError(f"{self.path / name} must hold a JSON object.")
+        return value
+
+
+def _belongs(name: str) -> bool:
+    known = {*NEEDED, "metrics.json", "metrics.csv", "predictions", "features", "report.html"}
+    return name in known or name.startswith(".")

@@ -6,9 +6,9 @@ Liu et al., "Video Swin Transformer", CVPR 2022. Sizes are (depth, height, width
 from __future__ import annotations
 
 import itertools
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import reduce
-from operator import mul
 
 import torch
 import torch.nn.functional as F
@@ -117,7 +117,7 @@ def clipped_index(index: Tensor, full: Size, window: Size, *, compat: bool) -> T
     if window == full:
         return index
     if compat:
-        n = reduce(mul, window)
+        n = math.prod(window)
         return index[:n, :n]
     (_, h, w) = full
     kept = [(i * h + j) * w + k for i, j, k in itertools.product(*(range(n) for n in window))]
@@ -125,6 +125,6 @@ def clipped_index(index: Tensor, full: Size, window: Size, *, compat: bool) -> T
     return index[rows][:, rows]
 
 
-def _triple(values: object) -> Size:
-    d, h, w = values  # type: ignore[misc]
+def _triple(values: Iterable[int]) -> Size:
+    d, h, w = values
     return d, h, w

@@ -1,1 +1,1 @@
-"""Clips to labels: probes, their evaluation and prediction."""
+"""Recognition: which class is a clip of, and when in a video does each class happen."""

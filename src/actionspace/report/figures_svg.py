@@ -131,7 +131,7 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], *, summary: str
         summary: what a reader who does not see the picture should know.
     """
     n = len(classes)
-    cell = 44 if n <= 12 else 30 if n <= 24 else 16
+    cell = 54 if n <= 7 else 44 if n <= 12 else 30 if n <= 24 else 16
     font = 13 if n <= 12 else 10.5
     name_length = 22
     longest = max((len(shorten(c, name_length)) for c in classes), default=0)
@@ -200,11 +200,10 @@ def _cell(
     )
     parts = [f'<rect class="empty" {box}/>']
     if count:
-        parts.append(f'<rect class="{kind}" {box} fill-opacity="{0.12 + 0.88 * share:.2f}"/>')
+        parts.append(f'<rect class="{kind}" {box} fill-opacity="{0.1 + 0.65 * share:.2f}"/>')
     if font and (count or truth == predicted):
-        tone = "on" if share > 0.55 else "off"
         parts.append(
-            f'<text class="count {tone}" text-anchor="middle" x="{x + size / 2:.1f}" '
+            f'<text class="count" text-anchor="middle" x="{x + size / 2:.1f}" '
             f'y="{y + size / 2 + font * 0.36:.1f}" font-size="{font}">{count}</text>'
         )
     return f"<g>{''.join(parts)}<title>{esc(says)}</title></g>"

@@ -1,0 +1,142 @@
+"""Reading weight files without running anything they contain."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from actionspace.errors import WeightsError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# Where training frameworks keep the tensors inside their container, in order of trust.
+_CONTAINERS = ("state_dict", "model_state_dict", "model_state", "model", "module")
+
+
+def load_state(path: str | Path) -> dict[str, Tensor]:
+    """Read the tensors of a weight file as they are named there.
+
+    safetensors, and torch files (zip or legacy) through ``torch.load(weights_only=True)``;
+    containers such as ``{meta, state_dict, ...}`` are opened.
+
+    Raises:
+        WeightsError: the file is missing, damaged, no weight file, or wants to run code.
+    """
+    return read_weights(path)[0]
+
+
+def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read a weight file's tensors and its notes (safetensors metadata, or ``meta``).
+
+    Raises:
+        WeightsError: as :func:`load_state`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"Weight file {path} does not exist.")
+    with path.open("rb") as f:
+        head = f.read(16)
+    if head[8:9] == b"{":
+        return _read_safetensors(path)
+    if head[:4] == b"PK\x03\x04" or head[:1] == b"\x80":
+        return _read_torch(path)
+    kind = "a web page" if head.lstrip()[:1] == b"<" else "empty" if not head else "something else"
+    raise WeightsError(
+        f"{path} is no weight file (it is {kind}); expected .safetensors or a torch .pth/.pt. "
+        f"Download it again."
+    )
+
+
+def weights_hash(state: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 over names, types, shapes and bytes of ``state``, by sorted name."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        value = state[name].detach().cpu().contiguous()
+        digest.update(f"{name}:{value.dtype}:{tuple(value.shape)}\n".encode())
+        digest.update(_as_bytes(value))
+    return digest.hexdigest()
+
+
+def _as_bytes(value: Tensor) -> memoryview:
+    import torch
+
+    return value.reshape(-1).view(torch.uint8).numpy().data
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as f:
+            state = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118 (no mapping)
+            return state, dict(f.metadata() or {})
+    except SafetensorError as e:
+        raise WeightsError(f"{path} is damaged: {e}. Download or copy it again.") from e
+
+
+def _read_torch(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    import torch
+
+    try:
+        with torch.serialization.safe_globals(_harmless_globals()):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as e:
+        raise WeightsError(_refusal(path, str(e))) from e
+    except Exception as e:  # A damaged file can make the reader fail in any way.
+        first = str(e).split(". ")[0].splitlines()[0] if str(e) else type(e).__name__
+        raise WeightsError(f"{path} is damaged ({first}). Download or copy it again.") from e
+    return _unwrap(content, path)
+
+
+def _harmless_globals() -> list[Any]:
+    """Numpy scalars, which training frameworks leave in the notes of their files."""
+    import _codecs
+
+    import numpy as np
+    from numpy._core import multiarray
+
+    scalar_types = [type(np.dtype(t)) for t in ("f4", "f8", "i4", "i8", "bool")]
+    scalar = multiarray.scalar
+    return [
+        (scalar, "numpy.core.multiarray.scalar"),
+        scalar,
+        np.dtype,
+        *scalar_types,
+        _codecs.encode,
+    ]
+
+
+def _refusal(path: Path, message: str) -> str:
+    wanted = re.search(r"GLOBAL\s+([\w.]+)|global\s+([\w.]+)", message)
+    if wanted is None:
+        return f"{path} cannot be read as plain tensors: it is damaged or not a torch file."
+    name = wanted.group(1) or wanted.group(2)
+    return (
+        f"{path} was refused: besides tensors it wants to load '{name}', and loading that runs "
+        f"code from the file. If you trust its origin, open it where it was made and save the "
+        f"tensors alone: torch.save({{'state_dict': model.state_dict()}}, 'weights.pth')."
+    )
+
+
+def _unwrap(content: Any, path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    import torch
+
+    notes: dict[str, Any] = {}
+    if isinstance(content, Mapping):
+        notes = dict(content["meta"]) if isinstance(content.get("meta"), Mapping) else {}
+        for key in _CONTAINERS:
+            if isinstance(content.get(key), Mapping):
+                content = content[key]
+                break
+        state = {str(k): v for k, v in content.items() if isinstance(v, torch.Tensor)}
+        if state:
+            return state, notes
+    raise WeightsError(
+        f"{path} holds no named tensors; expected a state dict, or a container with one of "
+        f"{', '.join(_CONTAINERS)}."
+    )

@@ -1,0 +1,46 @@
+"""What a format cannot carry is refused, or left out when that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from actionspace.errors import DataError
+from actionspace.events import columns as col
+from actionspace.events.table import Events
+
+
+def carried(
+    events: Events, name: str, rows: Sequence[str], videos: Sequence[str], lossy: bool
+) -> Events:
+    """Return the events with only the columns that a format carries.
+
+    Raises:
+        DataError: another column holds values and ``lossy`` is False; the column is named.
+    """
+    if len(events.heads) > 1 and not lossy:
+        raise DataError(
+            f"The format '{name}' holds one label column, these events have the heads "
+            f"{', '.join(events.heads)}. Write CSV, or leave out the others with lossy=True."
+        )
+    head = events.heads[0]
+    table = events.rows[[*col.EVENT_COLUMNS]].assign(label=events.rows[head])
+    facts = events.videos
+    default = {"status": "event"}
+    for kind, frame, keep in (("event", table, rows), ("video", facts, videos)):
+        for column in frame.columns:
+            if column in keep or column in ("id", "video"):
+                continue
+            used = frame[column].notna() & (frame[column] != default.get(column))
+            if used.any() and not lossy:
+                first = frame[used].iloc[0]
+                which = f"event {first['id']} of " if kind == "event" else ""
+                raise DataError(
+                    f"The format '{name}' cannot hold the {kind} column '{column}' "
+                    f"({which}{first['video']}: {first[column]!r}). Write CSV, or leave it out "
+                    f"with lossy=True."
+                )
+    return Events.from_frames(
+        table[["id", "video", "start", "end", *[c for c in rows if c not in ("start", "end")]]],
+        facts[["video", *videos]],
+        events.root,
+    )

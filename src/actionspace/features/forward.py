@@ -1,0 +1,107 @@
+"""Run an encoder over batches of uint8 clips: device, precision, reproducible noise."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from actionspace.encoders.encoder import Encoder
+from actionspace.errors import StoreError, UsageError
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_CLIP = 32 * 224 * 224  # voxels of the clip that batch sizes are measured in
+
+
+def compute_dtype(precision: str, device: torch.device) -> str:
+    """Return ``precision``, or for ``"auto"`` bfloat16 on CUDA and float32 elsewhere.
+
+    Raises:
+        UsageError: no such precision.
+    """
+    if precision == "auto":
+        return "bfloat16" if device.type == "cuda" else "float32"
+    if precision not in _DTYPES:
+        raise UsageError(f"precision '{precision}' is none of auto, {', '.join(_DTYPES)}.")
+    return precision
+
+
+def default_batch_size(encoder: Encoder) -> int:
+    """Return clips per batch, by the size of a clip: 32 of 32x224x224 on CUDA, 2 on the CPU."""
+    clip = encoder.clip
+    budget = (32 if device_of(encoder).type == "cuda" else 2) * _CLIP
+    return int(np.clip(budget // (clip.frames * clip.size * clip.size), 1, 256))
+
+
+def device_of(encoder: torch.nn.Module) -> torch.device:
+    """Return where the encoder's parameters (or else buffers) are."""
+    tensors = [*encoder.parameters(), *encoder.buffers()]
+    return tensors[0].device if tensors else torch.device("cpu")
+
+
+class Forward:
+    """Clips in, pooled features out; the same clips in the same batch give the same bytes."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        precision: str = "auto",
+        compile: bool = False,
+        stochastic_depth: bool = False,
+    ) -> None:
+        self._encoder = encoder
+        self._device = device_of(encoder)
+        self._dtype = _DTYPES[compute_dtype(precision, self._device)]
+        self._stochastic_depth = stochastic_depth
+        self._run: Any = torch.compile(encoder) if compile else encoder
+
+    def __call__(self, clips: np.ndarray, seed: int) -> np.ndarray:
+        """Encode uint8 clips ``[B, T, H, W, 3]`` into float32 ``[B, D]``.
+
+        ``seed`` decides the stochastic depth of this batch, if that is on.
+
+        Raises:
+            StoreError: the batch does not fit into the device's memory.
+        """
+        batch = torch.from_numpy(clips)
+        if self._device.type == "cuda":
+            batch = batch.pin_memory()
+        try:
+            with torch.inference_mode(), self._mode(seed), self._autocast():
+                found = self._run(self._encoder.prepare(batch))
+            return np.asarray(found.float().cpu().numpy())
+        except torch.OutOfMemoryError as e:
+            raise StoreError(
+                f"{len(clips)} clips at once do not fit into the memory of {self._device}; use a "
+                f"smaller batch size. Finished videos are kept."
+            ) from e
+
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        if self._dtype == torch.float32:
+            return contextlib.nullcontext()
+        return torch.autocast(self._device.type, dtype=self._dtype)
+
+    @contextlib.contextmanager
+    def _mode(self, seed: int) -> Iterator[None]:
+        """Evaluation mode, with drop path as asked, leaving modes and generators as found."""
+        before = [(m, m.training) for m in self._encoder.modules() if m.training]
+        self._encoder.eval()
+        try:
+            if not self._stochastic_depth:
+                yield
+                return
+            devices = [self._device] if self._device.type == "cuda" else []
+            with torch.random.fork_rng(devices), self._encoder.stochastic_depth():
+                torch.manual_seed(seed)
+                yield
+        finally:
+            for module, mode in before:
+                module.training = mode
+
+
+def batch_seed(seed: int, key: str, first: int) -> int:
+    """Return the noise seed of the batch of video ``key`` that begins at clip ``first``."""
+    return int(np.random.SeedSequence([seed, int(key, 16), first]).generate_state(1)[0])

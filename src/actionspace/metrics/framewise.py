@@ -1,0 +1,265 @@
+"""Measures of frame-wise labelling (ethograms, phases): by frame, by agreement, by segment.
+
+A labelling is one label per frame ``[T]`` (class numbers or names). Options shared by all measures:
+
+* ``background``: a label for "nothing happening". Its segments do not count, and the mean of frame
+  F1 leaves it out; accuracy and kappa keep its frames.
+* ``weights`` ``[T]``: the duration of each frame in seconds, for a variable frame rate. Frame
+  measures are then shares of time, and segments overlap in seconds instead of frames.
+* ``mask`` ``[T]``: the frames that were annotated. Others are left out, and no segment continues
+  across them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from actionspace.errors import DataError, UsageError
+from actionspace.metrics import segments
+from actionspace.metrics.confusion import count_pairs
+from actionspace.metrics.inputs import Bools, Floats, Ints, as_weights, mean_or_nan
+from actionspace.metrics.segments import Segments
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two labellings of the same annotated frames as codes into ``classes``.
+
+    ``truth``, ``guess``, ``weights``, ``breaks`` are ``[T]`` and ``edges`` ``[T, 2]`` (see
+    :func:`segments.cut`); ``background`` is a code, -1 for none.
+    """
+
+    truth: Ints
+    guess: Ints
+    weights: Floats
+    breaks: Bools
+    edges: Floats
+    classes: list[Any]
+    background: int
+
+    def confusion(self) -> Floats:
+        """Return the weighted confusion matrix ``[C, C]``, rows truth."""
+        return count_pairs(self.truth, self.guess, len(self.classes), self.weights)
+
+    def segments(self) -> tuple[Segments, Segments]:
+        """Return the segments of truth and guess without background."""
+        first, second = (
+            segments.cut(codes, self.edges, self.breaks, self.background)
+            for codes in (self.truth, self.guess)
+        )
+        return first, second
+
+
+def pair(
+    truth: ArrayLike,
+    prediction: ArrayLike,
+    *,
+    background: Any = None,
+    weights: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+) -> Pair:
+    """Return two labellings of the same frames in a common coding.
+
+    Raises:
+        DataError: labellings, weights or mask differ in length, or no frame is annotated.
+    """
+    return _pairs([truth], [prediction], background, [weights], [mask])[0]
+
+
+def frame_accuracy(truth: ArrayLike, prediction: ArrayLike, **options: Any) -> float:
+    """Return the share of frames (of time, with ``weights``) labelled alike."""
+    return _accuracy(pair(truth, prediction, **options).confusion())
+
+
+def frame_f1(truth: ArrayLike, prediction: ArrayLike, **options: Any) -> float:
+    """Return F1 over frames, averaged over the classes seen in either, without background."""
+    p = pair(truth, prediction, **options)
+    return _macro_f1(p.confusion(), p.background)
+
+
+def frame_f1_per_class(truth: ArrayLike, prediction: ArrayLike, **options: Any) -> dict[Any, float]:
+    """Return F1 over frames of each class seen in either labelling, background included."""
+    p = pair(truth, prediction, **options)
+    values = _class_f1(p.confusion())
+    return {c: float(v) for c, v in zip(p.classes, values, strict=True) if not np.isnan(v)}
+
+
+def cohen_kappa(a: ArrayLike, b: ArrayLike, **options: Any) -> float:
+    """Return Cohen's kappa of two labellings: agreement beyond chance, at most 1, symmetric.
+
+    It serves model against human and human against human. NaN when both use one and the same label
+    throughout, because chance then explains everything. Cohen 1960, "A Coefficient of Agreement for
+    Nominal Scales".
+    """
+    return _kappa(pair(a, b, **options).confusion())
+
+
+def edit_score(truth: ArrayLike, prediction: ArrayLike, **options: Any) -> float:
+    """Return 100 x (1 - edit distance of the segments' labels / longer length), in [0, 100].
+
+    Two labellings without any segment agree: 100.
+    """
+    return segments.edit_score(*pair(truth, prediction, **options).segments())
+
+
+def segmental_f1(
+    truth: ArrayLike, prediction: ArrayLike, threshold: float = 0.5, **options: Any
+) -> float:
+    """Return the F1 of segments that overlap a true one of their label by IoU >= ``threshold``.
+
+    Each true segment is matched once. Two labellings without any segment agree: 1.
+    """
+    return segments.f1(segments.match(*pair(truth, prediction, **options).segments(), threshold))
+
+
+def framewise_metrics(
+    truths: Sequence[ArrayLike],
+    predictions: Sequence[ArrayLike],
+    *,
+    background: Any = None,
+    weights: Sequence[ArrayLike | None] | None = None,
+    masks: Sequence[ArrayLike | None] | None = None,
+    thresholds: Sequence[float] = (0.1, 0.25, 0.5),
+    average: str = "pooled",
+) -> dict[str, float]:
+    """Return every frame-wise measure over several videos under its name in ``metrics.json``.
+
+    ``frame_accuracy, frame_f1, cohen_kappa, segmental_f1@0.10 ..., edit_score`` (the last 0..100).
+
+    Args:
+        truths: per video the true labels ``[T]``.
+        predictions: per video the predicted labels ``[T]``.
+        background: see the module.
+        weights: per video the frames' durations.
+        masks: per video which frames were annotated.
+        thresholds: IoU thresholds of segmental F1.
+        average: "pooled" counts the frames and segments of all videos together (edit score, which
+            has no counts: mean over videos); "video" averages every measure over videos, as Lea et
+            al. report, leaving out videos where it is NaN.
+
+    Raises:
+        UsageError: another ``average`` or a threshold outside (0, 1].
+        DataError: lists of different length, or a video whose labellings do not fit.
+    """
+    if average not in ("pooled", "video"):
+        raise UsageError(f"average is 'pooled' or 'video', not {average!r}.")
+    pairs = _pairs(truths, predictions, background, weights, masks)
+    if average == "pooled":
+        return _summary(pairs, thresholds)
+    each = [_summary([p], thresholds) for p in pairs]
+    return {key: _nan_mean([e[key] for e in each]) for key in each[0]}
+
+
+def encode(labellings: Sequence[ArrayLike]) -> tuple[list[Ints], list[Any]]:
+    """Return labellings as codes into their sorted common classes, and these classes.
+
+    Only the first label of each run is sorted, so a long recording of names costs little.
+    """
+    arrays = [np.asarray(a) for a in labellings]
+    starts = [
+        np.flatnonzero(np.append(True, a[1:] != a[:-1])) if len(a) else np.zeros(0, np.int64)
+        for a in arrays
+    ]
+    heads = np.concatenate([a[i] for a, i in zip(arrays, starts, strict=True)])
+    classes, codes = np.unique(heads, return_inverse=True)
+    pieces = np.split(codes.astype(np.int64), np.cumsum([len(i) for i in starts])[:-1])
+    lengths = [np.diff(np.append(i, len(a))) for a, i in zip(arrays, starts, strict=True)]
+    return [np.repeat(c, n) for c, n in zip(pieces, lengths, strict=True)], classes.tolist()
+
+
+def _pairs(
+    truths: Sequence[ArrayLike],
+    predictions: Sequence[ArrayLike],
+    background: Any,
+    weights: Sequence[ArrayLike | None] | None,
+    masks: Sequence[ArrayLike | None] | None,
+) -> list[Pair]:
+    n = len(truths)
+    weights, masks = weights or [None] * n, masks or [None] * n
+    if not n or not n == len(predictions) == len(weights) == len(masks):
+        raise DataError(
+            f"Expected one entry per video: {n} truths, {len(predictions)} predictions, "
+            f"{len(weights)} weights, {len(masks)} masks."
+        )
+    for i, (a, b) in enumerate(zip(truths, predictions, strict=True)):
+        if np.ndim(a) != 1 or np.shape(a) != np.shape(b):
+            raise DataError(
+                f"Labellings of video {i} are not of the same frames: {np.shape(a)}, {np.shape(b)}."
+            )
+    codes, classes = encode([*truths, *predictions])
+    code = classes.index(background) if background in classes else -1
+    return [
+        _pair(codes[i], codes[n + i], weights[i], masks[i], classes, code, where=f"video {i}")
+        for i in range(n)
+    ]
+
+
+def _pair(
+    truth: Ints,
+    guess: Ints,
+    weights: ArrayLike | None,
+    mask: ArrayLike | None,
+    classes: list[Any],
+    background: int,
+    where: str,
+) -> Pair:
+    keep = np.ones(len(truth), bool) if mask is None else np.asarray(mask, bool)
+    if keep.shape != truth.shape:
+        raise DataError(f"The mask of {where} has shape {keep.shape}, its labels {truth.shape}.")
+    if not keep.any():
+        raise DataError(f"No frame of {where} is annotated: nothing to compare.")
+    durations = as_weights(weights, len(truth))
+    stop = np.cumsum(durations)
+    edges = np.stack([np.append(0.0, stop[:-1]), stop], axis=1)
+    breaks = np.append(True, ~keep[:-1])
+    return Pair(
+        truth[keep], guess[keep], durations[keep], breaks[keep], edges[keep], classes, background
+    )
+
+
+def _summary(pairs: Sequence[Pair], thresholds: Sequence[float]) -> dict[str, float]:
+    confusion = np.sum([p.confusion() for p in pairs], axis=0)
+    cuts = [p.segments() for p in pairs]
+    return {
+        "frame_accuracy": _accuracy(confusion),
+        "frame_f1": _macro_f1(confusion, pairs[0].background),
+        "cohen_kappa": _kappa(confusion),
+        **{
+            f"segmental_f1@{t:.2f}": segments.f1(
+                np.sum([segments.match(*c, t) for c in cuts], axis=0)
+            )
+            for t in thresholds
+        },
+        "edit_score": float(np.mean([segments.edit_score(*c) for c in cuts])),
+    }
+
+
+def _accuracy(confusion: Floats) -> float:
+    return float(np.trace(confusion) / confusion.sum())
+
+
+def _class_f1(confusion: Floats) -> Floats:
+    """Return F1 per class ``[C]``, NaN for classes seen in neither."""
+    both = confusion.sum(axis=0) + confusion.sum(axis=1)
+    return 2 * np.diagonal(confusion) / np.where(both > 0, both, np.nan)
+
+
+def _macro_f1(confusion: Floats, background: int) -> float:
+    values = _class_f1(confusion)
+    return _nan_mean([v for c, v in enumerate(values.tolist()) if c != background])
+
+
+def _kappa(confusion: Floats) -> float:
+    share = confusion / confusion.sum()
+    observed = np.trace(share)
+    chance = share.sum(axis=0) @ share.sum(axis=1)
+    return float((observed - chance) / (1 - chance)) if chance < 1 else float("nan")
+
+
+def _nan_mean(values: Sequence[float]) -> float:
+    return mean_or_nan(np.array([v for v in values if v == v]))

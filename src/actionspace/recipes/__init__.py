@@ -1,0 +1,1 @@
+"""Recipes: one YAML file per published or recommended setting, checked against typed models."""

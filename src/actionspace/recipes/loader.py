@@ -1,0 +1,63 @@
+"""Find a recipe by name or path and check it against its task's model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from actionspace.config import merge, parse, read_yaml
+from actionspace.errors import ConfigError, UsageError, did_you_mean
+from actionspace.recognition.recipe import LinearProbeRecipe
+
+FOLDER = Path(__file__).parent
+TASKS = {"recognition": LinearProbeRecipe}
+
+
+def list_recipes(pattern: str = "*") -> list[LinearProbeRecipe]:
+    """Return the packaged recipes whose name matches a glob, own-data ones first."""
+    import fnmatch
+
+    names = [n for n in recipe_names() if fnmatch.fnmatch(n, pattern)]
+    found = [load_recipe(name) for name in names]
+    return sorted(found, key=lambda r: (bool(r.dataset), r.name))
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the packaged recipes, sorted."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load_recipe(
+    name: str | os.PathLike[str] | Mapping[str, Any], overrides: Sequence[str] = ()
+) -> LinearProbeRecipe:
+    """Load a recipe.
+
+    Args:
+        name: a name from :func:`list_recipes`, a YAML path, or a mapping (a run's config).
+        overrides: ``key.sub=value`` strings laid over it.
+
+    Raises:
+        UsageError: no such recipe.
+        ConfigError: a key or a value does not fit the model.
+    """
+    values, where = _values(name)
+    merged = merge(values, overrides)
+    task = merged.get("task", "recognition")
+    if task not in TASKS:
+        raise ConfigError(f"{where}: task '{task}' is unknown.{did_you_mean(str(task), TASKS)}")
+    return parse(TASKS[task], merged, where)
+
+
+def _values(name: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    if isinstance(name, Mapping):
+        return dict(name), "recipe"
+    text = os.fspath(name)
+    packaged = FOLDER / f"{text}.yaml"
+    if text in recipe_names():
+        return read_yaml(packaged), text
+    if text.endswith((".yaml", ".yml")) or Path(text).is_file():
+        return read_yaml(text), text
+    hint = did_you_mean(text, recipe_names()) or f" There are: {', '.join(recipe_names())}."
+    raise UsageError(f"There is no recipe '{text}'.{hint}")

@@ -1,0 +1,232 @@
+"""The typed options of a linear probe: every field with its default, unit and meaning."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, PositiveInt
+
+from actionspace.config import Config
+
+
+class ViewsConfig(Config):
+    """How clips are cut from a video. A field left empty is the encoder's own."""
+
+    frames: PositiveInt | None = None
+    """Frames per clip."""
+    stride: PositiveInt | None = None
+    """Step between the frames of a clip, in frames."""
+    fps: float | None = Field(default=None, gt=0)
+    """Rate the stride refers to, in frames per second; empty = the encoder's, which may be the
+    video's own frames."""
+    clips: PositiveInt = 1
+    """Clips per event, spread evenly over it (event rows only)."""
+    geometry: Literal["center", "three", "full"] | None = None
+    """One centre crop, three crops along the longer side, or the whole frame squeezed square."""
+    short_side: PositiveInt | None = None
+    """Shorter side of the frame before cropping, in pixels."""
+    size: PositiveInt | None = None
+    """Side of the square the encoder sees, in pixels."""
+    augment: int = Field(default=0, ge=0)
+    """Random training views per event (random time, area, aspect, flip); 0 = none, the
+    deterministic geometry instead."""
+    out_of_bound: Literal["loop", "repeat_last"] = "loop"
+    """What stands for frames past the end: the first ones again, or the last one."""
+
+
+class FeaturesConfig(Config):
+    """What the encoder is run on."""
+
+    rows: Literal["dense", "events"] = "dense"
+    """``dense``: a grid over each video, so that editing labels costs nothing. ``events``: clips
+    placed in each event, as the published pipelines do."""
+    hop: PositiveInt | None = None
+    """Step of the dense grid, in frames; empty = half a clip's span."""
+    resize: Literal["fast", "exact"] = "fast"
+    """``fast``: inside the decoder. ``exact``: as the original pipelines, to one grey level."""
+    train: ViewsConfig = ViewsConfig()
+    """Clips the head is fitted on."""
+    val: ViewsConfig = ViewsConfig()
+    """Clips of the validation split, on which the strength is chosen."""
+    test: ViewsConfig = ViewsConfig()
+    """Clips that are evaluated and predicted."""
+    stochastic_depth: bool = False
+    """Compat: leave drop path active in the frozen encoder on training clips, as the original
+    linear probing does."""
+    dtype: Literal["float16", "float32"] = "float16"
+    """Type the features are stored in."""
+    precision: str = "auto"
+    """Arithmetic of the encoder: ``auto``, ``fp32``, ``bf16`` or ``fp16``."""
+    compile: bool = False
+    """Compile the encoder with torch.compile (worth it on a GPU with many clips)."""
+    batch_size: PositiveInt | None = None
+    """Clips per forward pass; empty = chosen from the encoder and the device."""
+    threads: PositiveInt | None = None
+    """Decode threads; empty = chosen from the machine."""
+    policy: Literal["raise", "skip", "partial"] = "skip"
+    """A video that cannot be decoded ends the work, is left out and listed, or gives what it has."""
+    time_limit: float = Field(default=600.0, gt=0)
+    """Seconds without a frame after which a video counts as bad."""
+    seed: int = 0
+    """Seed of the random training views."""
+
+
+class SplitConfig(Config):
+    """Who is trained on and who is tested on, where the manifest does not say."""
+
+    by: str = "group"
+    """Column that must not straddle splits; videos without a value are groups of their own."""
+    ratio: tuple[int, int, int] = (70, 15, 15)
+    """Shares of train, val and test."""
+    seed: int = 0
+    """Seed of splits and folds."""
+
+
+class HeadConfig(Config):
+    """Multinomial (or, with several labels per event, binary) logistic regression by L-BFGS."""
+
+    column: str = "label"
+    """Head column of the manifest that holds the classes."""
+    strengths: list[float] | None = None
+    """L2 strengths to choose from; empty = the standard path of ``heads.linear``."""
+    class_weight: Literal["balanced", "none"] = "balanced"
+    """``balanced``: each class weighs the same in the loss; ``none``: each event does."""
+    multi_label: bool | None = None
+    """Several labels per event; empty = when any event has several."""
+    refit: bool = True
+    """Fit the final head on training and validation data with the chosen strength."""
+
+
+class EvaluationConfig(Config):
+    """How scores become metrics."""
+
+    average: Literal["prob", "score"] = "prob"
+    """Mean over an event's views of probabilities, or of raw scores before the softmax."""
+    bootstrap: int = Field(default=1000, ge=0)
+    """Resamples of groups for the confidence intervals; 0 = none."""
+    confidence: float = Field(default=0.95, gt=0, lt=1)
+    """Coverage of the intervals."""
+
+
+class PredictConfig(Config):
+    """How scores over time become events."""
+
+    background: Literal["auto", "trained", "threshold", "none"] = "auto"
+    """``trained``: a class of its own, from annotated gaps; ``threshold``: nothing happens where no
+    class scores enough; ``auto``: trained if there are annotated gaps, else threshold."""
+    background_label: str = "background"
+    """Name of the class of nothing happening."""
+    threshold: float | None = Field(default=None, ge=0, le=1)
+    """Probability below which nothing is said to happen; empty = calibrated in training."""
+    smooth: float = Field(default=1.0, ge=0)
+    """Width of the smoothing of scores over time, in seconds; 0 = none."""
+    min_duration: float = Field(default=0.0, ge=0)
+    """Shorter events are dropped, in seconds."""
+    merge_gap: float = Field(default=0.0, ge=0)
+    """Events of one class closer than this are joined, in seconds."""
+    clip_factor: float = Field(default=2.0, ge=1)
+    """A video up to this many times a clip's span counts as one clip."""
+
+
+class PublishedFigure(Config):
+    """One number somebody else reported."""
+
+    metric: str
+    """Our name of the metric."""
+    value: float
+    """As reported, in percent."""
+    source: str
+    """Where it stands."""
+    note: str = ""
+    """What to know before comparing with it."""
+
+
+class Published(Config):
+    """What the authors of a setting reported for it; not measured here."""
+
+    figures: list[PublishedFigure] = []
+    """Reported numbers; empty = none were reported."""
+    training_hours: float | None = None
+    """Reported training time."""
+    hardware: str = ""
+    """What that time was measured on."""
+    trainable_parameters: int | None = None
+    """Parameters of the head."""
+    verified_here: str = "no (no weights or data)"
+    """Whether this project reproduced the figures."""
+
+
+class OriginalTraining(Config):
+    """The original optimiser settings, recorded. L-BFGS needs none of them; the trainer does."""
+
+    used_by: str = "the AdamW trainer on cached views; the L-BFGS probe ignores this section"
+    """Who reads this section."""
+    optimizer: str = "adamw"
+    """Name of the optimiser."""
+    lr: float = 3e-4
+    """Peak learning rate of the head."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """AdamW's moments."""
+    weight_decay: float = 0.05
+    """Decoupled weight decay, of the head's weight and bias alike."""
+    epochs: PositiveInt = 30
+    """Passes over the training list."""
+    schedule: str = "cosine per epoch to 0"
+    """Learning-rate schedule."""
+    warmup_epochs: float = 2.5
+    """Linear warm-up, stepped per iteration."""
+    warmup_ratio: float = 0.1
+    """Share of the peak the warm-up starts from."""
+    batch_size: PositiveInt = 8
+    """Effective clips per step."""
+    accumulation: PositiveInt = 8
+    """Micro-batches per step."""
+    head_dropout: float = 0.5
+    """Dropout before the head."""
+    drop_path: float = 0.2
+    """Stochastic depth, active in the frozen encoder too."""
+    validation_is_test: bool = False
+    """The original validates and tests on the same list."""
+
+
+class LinearProbeRecipe(Config):
+    """A linear head on a frozen encoder."""
+
+    task: Literal["recognition"] = "recognition"
+    """The task this recipe belongs to."""
+    name: str = "linear_probe"
+    """Name of the recipe."""
+    description: str = ""
+    """One sentence for ``list recipes``."""
+    dataset: str = ""
+    """Published data set it is for; empty = your own data."""
+    data: str | None = None
+    """Manifest or annotation file: a path."""
+    root: str | None = None
+    """Folder the video paths are relative to; empty = the manifest's."""
+    features: str | None = None
+    """A feature store to use instead of running the encoder."""
+    encoder: str = "starter"
+    """Name from ``list encoders``, or ``module:fn``."""
+    weights: str | None = None
+    """Weight file for the encoder; empty = the encoder's registered weights."""
+    encoder_options: dict[str, str | int | float | bool | None | list[int]] = {}
+    """Options of the backbone."""
+    device: str = "auto"
+    """``auto`` (a GPU when there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``."""
+    folds: int | None = Field(default=None, ge=2)
+    """Cross-validate with this many grouped folds; empty = use the splits."""
+    clips: FeaturesConfig = FeaturesConfig()
+    """What the encoder is run on."""
+    split: SplitConfig = SplitConfig()
+    """Splits, where the manifest has none."""
+    head: HeadConfig = HeadConfig()
+    """The classifier."""
+    evaluation: EvaluationConfig = EvaluationConfig()
+    """Metrics."""
+    predict: PredictConfig = PredictConfig()
+    """Events from scores."""
+    published: Published | None = None
+    """What was reported for this setting."""
+    original: OriginalTraining | None = None
+    """How it was trained originally."""

@@ -1,0 +1,186 @@
+"""The frame index: when every frame of a file is shown, and where decoding may start.
+
+It is read from the packets alone, without decoding (but for one frame, which tells the true size
+and the rotation), so it costs little more than reading the file.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from actionspace.errors import VideoError
+from actionspace.video.reader import Reader, Stopwatch
+
+
+@dataclass(frozen=True, eq=False)
+class FrameIndex:
+    """What one pass over the packets tells about the frames, in presentation order.
+
+    Attributes:
+        path: the file.
+        times: ``[N, 2]`` float64, start and end of each frame in seconds from the first one.
+        pts: ``[N]`` int64, presentation stamps in the stream's own unit; how frames are told apart.
+        keyframes: ``[K]`` int64, the frames at which decoding can start.
+        by_count: frames are told apart by counting decoded ones, because their stamps cannot be
+            trusted (AVI with B-frames, missing or repeated stamps).
+        fps: mean frames per second.
+        width, height: pixels of a frame as shown, after ``rotation``.
+        rotation: quarter turns in degrees counter-clockwise that make the stored frame upright.
+        damage: why there are fewer frames than the file promises, or "".
+    """
+
+    path: Path
+    times: np.ndarray
+    pts: np.ndarray
+    keyframes: np.ndarray
+    by_count: bool
+    fps: float
+    width: int
+    height: int
+    rotation: int = 0
+    damage: str = ""
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the start of the first to the end of the last frame."""
+        return float(self.times[-1, 1])
+
+    def frame_at(self, time: float) -> int:
+        """Return the frame shown at ``time`` seconds (the first or last one if outside)."""
+        return int(np.clip(np.searchsorted(self.times[:, 0], time, "right") - 1, 0, len(self) - 1))
+
+    def frames_between(self, start: float, end: float) -> tuple[int, int]:
+        """Return ``(first, stop)`` of the frames whose middle lies in ``[start, end)``.
+
+        The middle, so that times rounded in an annotation file still give the same frames. Never
+        empty: an interval shorter than a frame gives the frame shown at its middle.
+        """
+        middle = self.times.mean(axis=1)
+        first, stop = (int(i) for i in np.searchsorted(middle, [start, end]))
+        if first < stop:
+            return first, stop
+        nearest = self.frame_at((start + end) / 2)
+        return nearest, nearest + 1
+
+
+def frame_index(
+    path: str | os.PathLike[str], *, time_limit: float | None = None, watch: Stopwatch | None = None
+) -> FrameIndex:
+    """Index the frames of the first video stream of ``path``.
+
+    Raises:
+        VideoError: the file cannot be opened, holds no video or not one decodable frame, or takes
+            longer than ``time_limit`` seconds.
+    """
+    with Reader(path, watch=watch or Stopwatch(path, time_limit)) as reader:
+        return _index(reader)
+
+
+def _index(reader: Reader) -> FrameIndex:
+    stream = reader.stream
+    stamps, durations, keys = array("q"), array("q"), array("b")
+    stamped = True
+    shown: VideoFrame | None = None
+    for packet in reader.packets():
+        if shown is None:
+            shown = next(reader.decode(packet), None)
+        if not _presented(packet, stream.codec_context.name):
+            continue
+        stamped &= packet.pts is not None
+        stamps.append(packet.pts or 0)
+        durations.append(packet.duration or 0)
+        keys.append(packet.is_keyframe)
+    shown = shown or next(reader.decode(None), None)
+    if shown is None or not stamps:
+        raise VideoError(
+            f"{reader.path}: not one frame can be decoded"
+            f"{f' ({reader.damage})' if reader.damage else ''}. Copy it again or re-encode it."
+        )
+    pts = np.frombuffer(stamps, dtype=np.int64)
+    unique = stamped and len(np.unique(pts)) == len(pts)
+    reordered = unique and bool((np.diff(pts) < 0).any())
+    # AVI has no presentation stamps: with B-frames the ones its decoder gives are out of order.
+    by_count = not unique or (reordered and reader.container.format.name == "avi")
+    order = np.argsort(pts, kind="stable") if unique else np.arange(len(pts))
+    keyframes = np.flatnonzero(np.frombuffer(keys, dtype=np.int8)[order])
+    pts, last = pts[order], int(durations[int(order[-1])])
+    times = _times(pts, last, stream.time_base, stream.average_rate, unique)
+    width, height, rotation = _shown_size(shown)
+    return FrameIndex(
+        path=reader.path,
+        times=times,
+        pts=pts if unique else np.arange(len(pts)),
+        keyframes=np.union1d(0, keyframes) if not by_count else np.zeros(1, np.int64),
+        by_count=by_count,
+        fps=len(times) / max(float(times[-1, 1]), 1e-9),
+        width=width,
+        height=height,
+        rotation=rotation,
+        damage=shortfall(reader, pts, times) or reader.damage,
+    )
+
+
+def _presented(packet: Packet[VideoStream], codec: str) -> bool:
+    """Tell whether a packet becomes a frame that is shown."""
+    if packet.is_discard:  # before the start of an edit list
+        return False
+    # VP8's hidden reference frames are packets of their own; bit 4 of the header is "show".
+    return codec not in ("vp8", "libvpx") or bool(memoryview(packet)[0] & 0x10)
+
+
+def _times(
+    pts: np.ndarray, last: int, unit: Fraction | None, rate: Fraction | None, stamped: bool
+) -> np.ndarray:
+    """Return ``[N, 2]`` seconds from the first frame; ``last`` is the last frame's duration."""
+    n = len(pts)
+    if stamped and unit:
+        starts = (pts - pts[0]).astype(np.float64) * float(unit)
+        length = last * float(unit)
+    else:
+        starts = np.arange(n) / float(rate or 25)
+        length = 0.0
+    if length <= 0:
+        length = float(np.median(np.diff(starts))) if n > 1 else 1 / float(rate or 25)
+    return np.stack([starts, np.append(starts[1:], starts[-1] + length)], axis=1)
+
+
+def _shown_size(frame: VideoFrame) -> tuple[int, int, int]:
+    rotation = round(frame.rotation / 90) * 90 % 360
+    width, height = frame.width, frame.height
+    return (height, width, rotation) if rotation % 180 else (width, height, rotation)
+
+
+def shortfall(reader: Reader, pts: np.ndarray, times: np.ndarray) -> str:
+    """Say how much earlier the frames end than the container promises, or ""."""
+    stream, container = reader.stream, reader.container
+    end = float(times[-1, 1])
+    frame = end / len(times)
+    if stream.duration and stream.time_base:
+        promised, slack = float(stream.duration * stream.time_base), max(3 * frame, 0.02 * end)
+        end += max(0.0, float(pts[0] - (stream.start_time or 0)) * float(stream.time_base))
+    elif container.duration and container.duration > 0:  # also covers the sound: be generous
+        promised, slack = container.duration / av_time_base(), max(3 * frame, 1 + 0.05 * end)
+    else:
+        return ""
+    if promised - end <= slack:
+        return ""
+    return f"incomplete: frames end at {end:.2f} s of {promised:.2f} s"
+
+
+def av_time_base() -> int:
+    """Return the units per second of container-wide times."""
+    import av
+
+    return int(av.time_base)

@@ -84,12 +84,14 @@ def oscillation(rng: np.random.Generator, t: Array, frequency: float) -> Array:
 
 
 def _step(origin: Array, angle: Array, length: float | Array) -> Array:
-    """Go ``length`` from ``origin`` ``[F, 2]`` in direction ``angle`` ``[F]`` (0 right, pi/2 up)."""
+    """Go ``length`` from ``origin`` [F, 2] in direction ``angle`` [F] (0 right, pi/2 up)."""
     d = np.stack([np.cos(angle), -np.sin(angle)], -1)
     return np.asarray(origin + d * np.reshape(length, (-1, 1)), np.float32)
 
 
-def _elbow(origin: Array, target: Array, upper: float, lower: float, side: float) -> tuple[Array, Array]:
+def _elbow(
+    origin: Array, target: Array, upper: float, lower: float, side: float
+) -> tuple[Array, Array]:
     """Two-bone reach: elbow and the end point nearest to ``target`` that the limb can get to."""
     d = target - origin
     dist = np.linalg.norm(d, axis=-1, keepdims=True) + 1e-6
@@ -159,7 +161,9 @@ def creature(rng: np.random.Generator, t: Array, aspect: float) -> Mover:
         shift += length * amount(0.02, 0.08) * np.stack([wave, rng.normal(0, 0.4) * wave], -1)
         bend = bend + 6 * deg * wave
     if "approach" in motions:
-        scale = np.exp(rng.choice([-1, 1]) * rng.uniform(0.2, 0.8) * ramp(rng, t)).astype(np.float32)
+        scale = np.exp(rng.choice([-1, 1]) * rng.uniform(0.2, 0.8) * ramp(rng, t)).astype(
+            np.float32
+        )
     if "locomote" in motions:
         speed = amount(0.4, 4.0) * length  # world units per second
         way = (yaw[0] > np.pi / 2) * np.pi if rng.random() < 0.7 else rng.uniform(0, 2 * np.pi)
@@ -224,7 +228,10 @@ def creature(rng: np.random.Generator, t: Array, aspect: float) -> Mover:
 
     hip_r, front_r = thick * rng.uniform(0.8, 1.3), thick * rng.uniform(0.65, 1.1)
     caps = limb("far_fore", shoulder) + limb("far_hind", hip)
-    caps += [(tail[i], tail[i + 1], tail_r * (1 - 0.25 * i), tail_r * (0.75 - 0.25 * i)) for i in range(3)]
+    caps += [
+        (tail[i], tail[i + 1], tail_r * (1 - 0.25 * i), tail_r * (0.75 - 0.25 * i))
+        for i in range(3)
+    ]
     caps += [(hip, mid, hip_r, thick), (mid, shoulder, thick, front_r)]
     ear_r = head_r * rng.uniform(0.25, 0.6) * float(rng.random() < 0.6)
     caps += [(shoulder, skull, front_r * 0.8, head_r), (skull, nose, head_r, head_r * 0.35)]
@@ -242,7 +249,9 @@ def creature(rng: np.random.Generator, t: Array, aspect: float) -> Mover:
     seen = np.stack([skull, mid], 1)
     seen = _place(seen, yaw, roll, scale, shift * 0, place * 0) / length
     mover = Mover(moved[0], moved[1], r, PART_GROUP, motions, size=length)
-    mover.posture = np.concatenate([np.stack(posture, -1), seen.reshape(f, 4)], -1).astype(np.float32)
+    mover.posture = np.concatenate([np.stack(posture, -1), seen.reshape(f, 4)], -1).astype(
+        np.float32
+    )
     mover.frequency = frequency if has_rhythm else 0.0
     return mover
 
@@ -286,7 +295,9 @@ def rigid(rng: np.random.Generator, t: Array, aspect: float) -> Mover:
         wave = oscillation(rng, t, frequency)[:, None]
         shift += reach * wave * np.array([np.cos(way), np.sin(way)], np.float32)
     if "approach" in motions:
-        scale = np.exp(rng.choice([-1, 1]) * rng.uniform(0.2, 0.9) * ramp(rng, t)).astype(np.float32)
+        scale = np.exp(rng.choice([-1, 1]) * rng.uniform(0.2, 0.9) * ramp(rng, t)).astype(
+            np.float32
+        )
     if "jump" in motions:
         u = t / t[-1]
         shift[:, 1] -= 4 * u * (1 - u) * rng.uniform(0.3, 1.5) * size

@@ -92,7 +92,7 @@ def _noise(rng: np.random.Generator, side: int) -> Array:
 
 
 def _scene(rng: np.random.Generator, side: int, stills: Array | None) -> Array:
-    """``[side, side, 3]`` float background in 0..1: a real still, or noise, gradients, furniture."""
+    """``[side, side, 3]`` background in 0..1: a real still, or noise, gradients and furniture."""
     if stills is not None and rng.random() < 0.4:
         still = stills[rng.integers(len(stills))].astype(np.float32) / 255
         h, w = still.shape[:2]
@@ -105,7 +105,7 @@ def _scene(rng: np.random.Generator, side: int, stills: Array | None) -> Array:
             scene = scene[:, ::-1]
         return scene * rng.uniform(0.5, 1.1) + rng.uniform(-0.1, 0.2)
     grey = rng.uniform(0.05, 0.85) + rng.uniform(0, 0.12) * _noise(rng, side)
-    yy, xx = np.mgrid[0:1 : side * 1j, 0:1 : side * 1j].astype(np.float32)
+    yy, xx = np.mgrid[0 : 1 : side * 1j, 0 : 1 : side * 1j].astype(np.float32)
     grey = grey + rng.normal(0, 0.15) * (yy - 0.5) + rng.normal(0, 0.15) * (xx - 0.5)
     scene = np.repeat(grey[..., None], 3, -1).astype(np.float32)
     for _ in range(rng.integers(0, 9)):
@@ -134,7 +134,9 @@ def _background(rng: np.random.Generator, camera: Array, stills: Array | None) -
     at = (np.arange(SIZE) + 0.5) / SIZE - 0.5
     for i in range(FRAMES):
         y, x = (
-            np.clip(((at - camera[i, k]) * np.exp(-camera[i, 2]) + 0.75) * SIZE - 0.5, 0, side - 1.01)
+            np.clip(
+                ((at - camera[i, k]) * np.exp(-camera[i, 2]) + 0.75) * SIZE - 0.5, 0, side - 1.01
+            )
             for k in (1, 0)
         )
         yi, xi = y.astype(int), x.astype(int)

@@ -1,3 +1,71 @@
-"""actionspace: understanding action in video."""
+"""actionspace: understanding action in video.
+
+Encode a video once into an action space, then ask it any question. The verbs of the command line
+are the functions here; everything is imported when first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from actionspace.api import (
+        Model,
+        check,
+        convert,
+        doctor,
+        evaluate,
+        extract,
+        inspect,
+        list_things,
+        load,
+        predict,
+        prepare,
+        read_events,
+        report,
+        split,
+        summary,
+        train,
+        write_events,
+    )
+    from actionspace.events.table import Events
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Events",
+    "Model",
+    "__version__",
+    "check",
+    "convert",
+    "doctor",
+    "evaluate",
+    "extract",
+    "inspect",
+    "list_things",
+    "load",
+    "predict",
+    "prepare",
+    "read_events",
+    "report",
+    "split",
+    "summary",
+    "train",
+    "write_events",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Events":
+        from actionspace.events.table import Events
+
+        return Events
+    if name in __all__:
+        from actionspace import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'actionspace' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -6,6 +6,7 @@ Results go to standard output (or ``--json``), progress and logs to standard err
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import sys
@@ -16,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from actionspace import __version__
-from actionspace.errors import ActionspaceError, UsageError, did_you_mean
+from actionspace.errors import ActionspaceError
 
 app = typer.Typer(
     name="actionspace",
@@ -113,7 +114,7 @@ def inspect(
 
     infos = api.inspect(videos, exact=not fast)
     if as_json:
-        _print_json([info.as_dict() for info in infos])
+        _print_json([dataclasses.asdict(info) for info in infos])
     else:
         _table([_inspect_row(info) for info in infos])
     if any(info.verdict == "bad" for info in infos):
@@ -145,7 +146,7 @@ def check(
 
     findings = api.check(target, open_videos=not fast)
     if as_json:
-        _print_json([finding.as_dict() for finding in findings])
+        _print_json([dataclasses.asdict(finding) for finding in findings])
     else:
         for finding in findings:
             typer.echo(str(finding))
@@ -181,22 +182,26 @@ def train(
     from actionspace import api
 
     run = api.train(recipe, out=out, overrides=overrides or ())
-    _metrics_table(run.metrics())
-    typer.echo(f"{run.path}  (report: {run.path / 'report.html'})")
+    _metrics_table(run.metrics)
+    typer.echo(f"{run.path}  (report: {run.report_path})")
 
 
 @app.command()
 def evaluate(
     target: Annotated[Path, typer.Argument(metavar="RUN|PREDICTIONS", help="What to score.")],
     options: Annotated[list[str] | None, typer.Argument(help="data=MANIFEST")] = None,
-    split: Annotated[str, typer.Option(help="Which split of the manifest.")] = "test",
-    average: Annotated[str, typer.Option(help="How views are averaged: prob or score.")] = "prob",
+    split: Annotated[
+        str | None, typer.Option(help="Part of the manifest; a run's default is test.")
+    ] = None,
+    average: Annotated[
+        str | None, typer.Option(help="How views are averaged: prob or score.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Score a run or a folder of predictions."""
     from actionspace import api
 
-    metrics = api.evaluate(target, split=split, average=average, **_key_values(options))
+    metrics = api.evaluate(target, split=split, average=average, **_key_values(options))  # type: ignore[arg-type]
     if as_json:
         _print_json(metrics)
     else:
@@ -208,26 +213,47 @@ def evaluate(
 def predict(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     videos: Annotated[list[str], typer.Argument(help="Videos, folders, globs or a manifest.")],
-    out: Out = None,
+    options: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value, e.g. threshold=0.6 (repeatable)")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder, or a .csv, .json or .boris file.")
+    ] = Path("predictions"),
     mode: Annotated[str, typer.Option(help="auto, clip or untrimmed")] = "auto",
 ) -> None:
     """Raw video in, events out."""
     from actionspace import api
 
-    prediction = api.predict(run, videos, out=out, mode=mode)
-    typer.echo(prediction.summary())
+    found = api.predict(run, videos, out=out, mode=mode, **_key_values(options))
+    typer.echo(api.summary(found))
+    typer.echo(f"{out}")
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    predictions: Annotated[
+        list[Path] | None, typer.Argument(help="Predictions folders to show as well.")
+    ] = None,
+) -> None:
+    """Write a run's report again, with ethograms of predicted videos."""
+    from actionspace import api
+
+    typer.echo(f"{api.report(run, predictions=predictions or ())}")
 
 
 @app.command()
 def convert(
     checkpoint: Annotated[Path, typer.Argument(help="A published weight file.")],
     out: Out = None,
-    layout: Annotated[str, typer.Option("--to", help="Key layout to write.")] = "mmaction0",
+    lora_alpha: Annotated[
+        float | None, typer.Option(help="Of adapters in the file, where it does not say.")
+    ] = None,
 ) -> None:
     """Turn a published checkpoint into safetensors without running code from it."""
     from actionspace import api
 
-    typer.echo(f"{api.convert(checkpoint, out=out, layout=layout)}")
+    typer.echo(f"{api.convert(checkpoint, out=out, lora_alpha=lora_alpha)}")
 
 
 @app.command(name="list")
@@ -239,12 +265,7 @@ def list_(
     """What there is: encoders, recipes, datasets, weights."""
     from actionspace import api
 
-    kinds = ("encoders", "recipes", "datasets", "weights")
-    if what not in kinds:
-        raise UsageError(
-            f"Cannot list '{what}'; one of {', '.join(kinds)}.{did_you_mean(what, kinds)}"
-        )
-    rows = api.list_things(what, pattern)
+    rows = api.list_things(what, pattern)  # type: ignore[arg-type]
     if as_json:
         _print_json(rows)
     else:

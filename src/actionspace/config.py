@@ -22,8 +22,12 @@ class Config(BaseModel):
 C = TypeVar("C", bound=Config)
 
 
-def merge(base: Mapping[str, Any], overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Return ``base`` with ``key.sub=value`` overrides applied.
+def merge(
+    base: Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    fields: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return ``base`` with ``fields`` (nested) and then ``key.sub=value`` overrides applied.
 
     Values follow YAML (numbers, booleans, ``null``, ``[a, b]``); ``1e-3`` is a number.
 
@@ -38,7 +42,9 @@ def merge(base: Mapping[str, Any], overrides: Sequence[str] = ()) -> dict[str, A
             raise ConfigError(f"'{item}' is not an override; write key=value, e.g. head.folds=5.")
     try:
         merged = OmegaConf.merge(
-            OmegaConf.create(dict(base)), OmegaConf.from_dotlist(list(overrides))
+            OmegaConf.create(dict(base)),
+            OmegaConf.create(dict(fields or {})),
+            OmegaConf.from_dotlist(list(overrides)),
         )
         result = OmegaConf.to_container(merged, resolve=True)
     except (OmegaConfBaseException, yaml.YAMLError) as e:

@@ -124,6 +124,7 @@ def untrimmed(
     scores = scores_for(np.array([classes.index(x) for x in table["label"]]), len(classes))
     labels = about(
         classes,
+        untrimmed=list(names),
         background={"kind": "threshold", "note": "Below a probability of 0.45 nothing happens."},
         skipped={"cage_4_broken.mp4": "no frame could be decoded (moov atom not found)"},
     )
@@ -150,7 +151,15 @@ def write_run(path: Path, events: Events, classes: Sequence[str] = CLASSES) -> R
         f"{name}_ci": [max(value - 0.09, 0.0), min(value + 0.08, 1.0)]
         for name, value in figures.items()
     }
-    protocol = {"split": "test", "rows": len(truth), "groups": 4, "hash": "9f31c2"}
+    protocol = {
+        "name": "recognition",
+        "rows": len(truth),
+        "groups": 4,
+        "classes": list(classes),
+        "rules": {"split": "test", "average": "prob"},
+        "confidence": 0.95,
+        "hash": "9f31c2",
+    }
     run.write_config(
         {
             "task": "recognition",
@@ -185,7 +194,15 @@ def write_run(path: Path, events: Events, classes: Sequence[str] = CLASSES) -> R
                 "dim": 384,
             },
             "data": {"hash": "c0ffee", "videos": len(events.videos), "events": len(events)},
+            "notes": ["The strength 0.1 was chosen on the validation split."],
             "skipped": {"clips/rearing_077.mkv": "1 of 16 frames decoded; policy skip"},
-            "command": ["actionspace", "train", "linear_probe", "data=rats/clips.csv", "--out", "run"],
+            "command": [
+                "actionspace",
+                "train",
+                "linear_probe",
+                "data=rats/clips.csv",
+                "--out",
+                "run",
+            ],
         }
     )

@@ -11,14 +11,20 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from actionspace.encoders.architectures import BASE, LARGE, SMALL, TINY, SwinArchitecture
 from actionspace.encoders.published import WEIGHTS
 from actionspace.encoders.spec import ClipSpec
-from actionspace.encoders.weights import obtain, read_swin, weights_hash, weights_status
+from actionspace.encoders.weights import (
+    SwinWeights,
+    obtain,
+    read_swin,
+    weights_hash,
+    weights_status,
+)
 from actionspace.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -93,10 +99,10 @@ def _info(
 def _starter_info() -> EncoderInfo:
     from actionspace.encoders import starter
 
-    note = "ships with the package; for first runs without a network"
-    return _info(
-        "starter", starter.ARCHITECTURE, starter.CLIP, starter.LICENCE, "in the package", note
-    )
+    a, note = starter.ARCHITECTURE, "ships with the package; for first runs without a network"
+    info = _info("starter", a, starter.CLIP, starter.LICENCE, "in the package", note)
+    parameters = info.parameters + starter.PLACES * (a.dim + 1)
+    return replace(info, dim=starter.DIM, parameters=parameters)
 
 
 def create_encoder(
@@ -113,9 +119,10 @@ def create_encoder(
 
     Args:
         name: a name from :func:`list_encoders`; ``untrained:NAME`` for the same network with
-            random weights; or ``module:function`` (``file.py:function``) returning an
-            :class:`~actionspace.encoders.encoder.Encoder`, or a module with attributes ``dim``
-            (channels of its output) and ``clip`` (a :class:`ClipSpec`).
+            random weights; a Video Swin weight file of any known layout; or ``module:function``
+            (``file.py:function``) returning an :class:`~actionspace.encoders.encoder.Encoder`,
+            or a module with attributes ``dim`` (channels of its output) and ``clip`` (a
+            :class:`ClipSpec`).
         weights: a weight file or the name of published weights, instead of the name's own.
         device: where it goes.
         seed: of random weights.
@@ -130,7 +137,10 @@ def create_encoder(
     """
     untrained = name.startswith(UNTRAINED)
     bare = name.removeprefix(UNTRAINED)
-    if ":" in bare:
+    if Path(bare).is_file():
+        encoder = _file(Path(bare), weights, lora_alpha, options)
+        name = Path(bare).name
+    elif ":" in bare:
         encoder = _own(bare, weights, options)
     elif bare == "starter":
         encoder = _starter(untrained, weights, seed, options)
@@ -151,11 +161,7 @@ def _starter(
         raise UsageError(
             "Encoder 'starter' takes no weights and no backbone options; use 'swin3d_t' for that."
         )
-    with _seeded(seed):
-        encoder = load_starter(trained=not untrained)
-    if untrained:
-        encoder.weights_hash = f"untrained-seed{seed}"
-    return encoder
+    return load_starter(trained=not untrained, seed=seed)
 
 
 def _swin(
@@ -198,13 +204,40 @@ def _swin(
     )
 
 
-def _load(backbone: nn.Module, name: str, source: str | Path, lora_alpha: float | None) -> str:
-    from actionspace.encoders.fit import fit_state
+def _file(
+    path: Path, weights: str | Path | None, lora_alpha: float | None, options: dict[str, Any]
+) -> Encoder:
+    from actionspace.encoders.encoder import Encoder
+    from actionspace.encoders.swin3d import SwinTransformer3D
 
+    if weights is not None:
+        raise UsageError(f"{path} is a weight file itself; leave out weights={weights}.")
+    _check_options(SwinTransformer3D, options)
+    read = read_swin(path, lora_alpha=lora_alpha)
+    backbone = SwinTransformer3D(**read.guess.architecture.options() | options)
+    digest = _fit(backbone, read, f"{path} into {read.guess.name} with {options}", "")
+    return Encoder(
+        backbone,
+        name=path.name,
+        dim=backbone.dim,
+        clip=ClipSpec(),
+        weights_hash=digest,
+        options=options,
+    )
+
+
+def _load(backbone: nn.Module, name: str, source: str | Path, lora_alpha: float | None) -> str:
     path = obtain(source)
     read = read_swin(path, lora_alpha=lora_alpha)
     hint = f"By its shapes the file is {read.guess.name}; create that instead of {name}."
-    fit_state(backbone, read.backbone, what=f"{path} into {name}", hint=hint)
+    return _fit(backbone, read, f"{path} into {name}", hint)
+
+
+def _fit(backbone: nn.Module, read: SwinWeights, what: str, hint: str) -> str:
+    """Put the weights in and return their hash."""
+    from actionspace.encoders.fit import fit_state
+
+    fit_state(backbone, read.backbone, what=what, hint=hint)
     return weights_hash(read.backbone)
 
 

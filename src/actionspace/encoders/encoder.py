@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from actionspace.encoders.drop_path import DropPath
 from actionspace.encoders.spec import ClipSpec
-from actionspace.encoders.swin3d import DropPath
 from actionspace.errors import UsageError
 
 

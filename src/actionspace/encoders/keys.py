@@ -189,7 +189,8 @@ class Guess:
     """What a plain state dict was made for, read off its shapes.
 
     Attributes:
-        architecture: its options (drop path is not visible in weights and is left at 0).
+        architecture: its options; drop path is not visible in weights and is that of the
+            released architecture of these shapes, else 0.
         name: ``swin3d_t`` ... when it is one of those, else a short description.
         classes: outputs of its head, 0 without one.
     """
@@ -229,31 +230,32 @@ def guess_architecture(plain: Mapping[str, Tensor]) -> Guess:
         patch_norm="patch_embed.norm.weight" in plain,
     )
     head = plain.get("head.weight")
-    return Guess(architecture, _name(architecture), 0 if head is None else head.shape[0])
+    return Guess(*_recognise(architecture), classes=0 if head is None else head.shape[0])
 
 
 def _window(rows: int) -> tuple[int, int, int]:
-    """Return the window whose bias table has ``rows`` rows, preferring 7 x 7 in space."""
-    for side in (7, *(n for n in range(1, 33) if n != 7)):
+    """Return the window whose bias table has ``rows`` rows: 7 x 7 in space, else the widest."""
+    for side in (7, *range(32, 0, -1)):
         depth, rest = divmod(rows, (2 * side - 1) ** 2)
         if not rest and depth % 2:
             return (depth + 1) // 2, side, side
     raise WeightsError(f"A bias table of {rows} rows belongs to no window with square sides.")
 
 
-def _name(architecture: SwinArchitecture) -> str:
+def _recognise(architecture: SwinArchitecture) -> tuple[SwinArchitecture, str]:
+    """Return the released architecture of these shapes and its name, else a description."""
     known = {
         "swin3d_t": TINY,
         "swin3d_s": SMALL,
         "swin3d_b": BASE,
         "swin3d_l": LARGE,
-        "swin3d_b with window (16, 7, 7)": BASE_SSV2,
+        "swin3d_b_ssv2": BASE_SSV2,
     }
     for name, other in known.items():
         if replace(architecture, drop_path_rate=other.drop_path_rate) == other:
-            return name
+            return other, name
     a = architecture
-    return (
+    return architecture, (
         f"a Video Swin of width {a.embed_dim}, depths {a.depths}, heads {a.num_heads}, "
         f"patch {a.patch_size}, window {a.window_size}"
     )

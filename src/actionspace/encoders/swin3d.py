@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from actionspace.encoders.drop_path import DropPath
 from actionspace.encoders.windows import (
     Size,
     WindowPlan,
@@ -26,29 +27,6 @@ from actionspace.encoders.windows import (
     shift_mask,
 )
 from actionspace.errors import UsageError
-
-
-class DropPath(nn.Module):
-    """Stochastic depth: drops a residual branch per sample with probability ``rate``.
-
-    Huang et al., "Deep Networks with Stochastic Depth", ECCV 2016. Survivors are scaled by
-    1 / (1 - rate). Active in training mode only.
-    """
-
-    def __init__(self, rate: float) -> None:
-        super().__init__()
-        self.rate = rate
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return ``x`` [B, ...] with whole samples zeroed."""
-        if not self.training or self.rate == 0:
-            return x
-        keep = torch.empty((x.shape[0], *[1] * (x.ndim - 1)), dtype=x.dtype, device=x.device)
-        return x * keep.bernoulli_(1 - self.rate).div_(1 - self.rate)
-
-    def extra_repr(self) -> str:
-        """Show the rate."""
-        return f"rate={self.rate:.3f}"
 
 
 class Mlp(nn.Module):
@@ -95,7 +73,8 @@ class WindowAttention(nn.Module):
         """Return the bias [heads, tokens, tokens] for a table index [tokens, tokens].
 
         In eval mode without gradients it is kept until the table, the index or the dtype
-        changes, since gathering it costs as much as a small layer.
+        changes, since gathering it costs as much as a small layer. Writing through
+        ``table.data`` in eval mode leaves no trace: call ``train()`` in between.
         """
         table = self.relative_position_bias_table
         if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling():
@@ -111,8 +90,9 @@ class WindowAttention(nn.Module):
         return rows.t().reshape(self.heads, *index.shape)
 
     def train(self, mode: bool = True) -> WindowAttention:
-        """Switch mode and forget the kept bias."""
-        self._bias = None
+        """Switch mode; training forgets the kept bias."""
+        if mode:
+            self._bias = None
         return super().train(mode)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> WindowAttention:

@@ -76,20 +76,16 @@ def merge(windows: Tensor, plan: WindowPlan) -> Tensor:
 def shift_mask(plan: WindowPlan, device: torch.device, dtype: torch.dtype) -> Tensor | None:
     """Return the additive mask [n_windows, tokens, tokens] of a shifted plan, else ``None``.
 
-    After the shift, an axis holds three regions of the padded grid: up to the last window, the
-    rest of it up to the shift, and what was rolled in; pairs from different regions get
-    :data:`MASKED`.
+    Tokens that a shift rolled from the start of an axis to its end share the last window with
+    tokens they are no neighbours of; such pairs get :data:`MASKED`. (The original numbers three
+    regions per axis; their third border lies between windows, where no pair can cross it.)
     """
     if not plan.shifted:
         return None
-    # Axis by axis rather than one region number per combination: same pairs, fewer steps.
     labels = torch.zeros((1, *plan.padded, 1), device=device)
-    axes = zip(plan.padded, plan.window, plan.shift, strict=True)
-    for axis, (n, w, s) in enumerate(axes):
-        if s:
-            at = torch.arange(n, device=device)
-            region = (at >= n - w).to(labels.dtype) + (at >= n - s).to(labels.dtype)
-            labels = labels * 3 + region.view([-1 if i == axis + 1 else 1 for i in range(5)])
+    for axis, (n, s) in enumerate(zip(plan.padded, plan.shift, strict=True)):
+        rolled_in = torch.arange(n, device=device) >= n - s
+        labels = labels * 2 + rolled_in.view([-1 if i == axis + 1 else 1 for i in range(5)])
     still = WindowPlan(plan.padded, plan.window, (0, 0, 0), plan.padded)
     ids = partition(labels, still).squeeze(-1)
     different = ids.unsqueeze(1) != ids.unsqueeze(2)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from actionspace.events.columns import parse_spans
 from actionspace.events.labels import split_labels
 from actionspace.events.table import Events
 
@@ -30,7 +31,7 @@ def time_budget(events: Events, *, head: str = "label", by_subject: bool = True)
     out: list[dict[str, Any]] = []
     for video, rows in events.by_video():
         table = spread(rows, head, video["duration"])
-        spans = events.labelled_spans(str(video["video"]))
+        spans = parse_spans(video["labelled"])
         length = video["duration"] if np.isfinite(video["duration"]) else table["end"].max()
         spans = spans or [(0.0, float(length))]
         observed = sum(b - a for a, b in spans)

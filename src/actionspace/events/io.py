@@ -18,6 +18,14 @@ from actionspace.events.table import Events
 
 # In the order in which they are tried; the first that knows the file reads it.
 _MODULES = {
+    "boris": "boris",
+    "boris-csv": "boris_csv",
+    "elan": "elan",
+    "via": "via",
+    "football": "football",
+    "actionformer": "actionformer",
+    "activitynet": "activitynet",
+    "kinetics": "kinetics_csv",
     "list": "video_list",
     "csv": "manifest",
     "parquet": "manifest",
@@ -52,6 +60,7 @@ def read(
         path: a file or folder in one of :data:`FORMATS`.
         format: its format; None = told from the path and its content.
         root: the folder that video paths are relative to; None = the folder the file lies in.
+            Paths that are absolute or begin with ``..`` are followed from the file's folder.
         allow_outside: accept videos outside ``root``.
         options: what the format's own reader takes, e.g. ``columns={"path": "video"}`` for CSV or
             ``names="labels.txt"`` for lists.
@@ -73,7 +82,7 @@ def read(
         if options and "unexpected keyword" in str(e):
             raise UsageError(f"The format '{name}' has no such option: {e}.") from e
         raise
-    return _contained(events, allow_outside)
+    return _contained(events, folder, allow_outside)
 
 
 def write(
@@ -132,14 +141,14 @@ def _module(name: str) -> Any:
     return import_module(f"actionspace.events.formats.{_MODULES[name]}")
 
 
-def _contained(events: Events, allow_outside: bool) -> Events:
+def _contained(events: Events, folder: Path, allow_outside: bool) -> Events:
     """Return the events with every video path relative to the root; refuse those outside it."""
     base = os.path.abspath(events.root)  # noqa: PTH100 (must not follow links)
     moved: dict[str, str] = {}
     for video in events.videos["video"]:
         if not (col.is_absolute(video) or video.startswith("..")):
             continue
-        full = os.path.normpath(os.path.join(base, video))  # noqa: PTH118
+        full = os.path.normpath(os.path.join(os.path.abspath(folder), video))  # noqa: PTH100, PTH118
         if Path(full).is_relative_to(base):
             moved[video] = Path(full).relative_to(base).as_posix()
         elif not allow_outside:
@@ -148,6 +157,8 @@ def _contained(events: Events, allow_outside: bool) -> Events:
                 f"Give the folder that holds the videos as root=, or allow it with "
                 f"allow_outside=True (--allow-outside)."
             )
+        elif not col.is_absolute(video):
+            moved[video] = Path(os.path.relpath(full, base)).as_posix()
     if not moved:
         return events
 

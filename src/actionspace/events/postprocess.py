@@ -168,11 +168,11 @@ def _decide(
 
 def _split_at_holes(runs: list[_Run], cells: np.ndarray) -> list[_Run]:
     """Cut runs where time is missing between two cells (a part of the video was not scored)."""
-    holes = np.flatnonzero(cells[1:, 0] > cells[:-1, 1] + 1e-9) + 1
+    holes = [int(i) + 1 for i in np.flatnonzero(cells[1:, 0] > cells[:-1, 1] + 1e-9)]
     out = []
     for run in runs:
         cuts = [run.first, *(h for h in holes if run.first < h < run.last), run.last]
-        out += [_Run(int(a), int(b), run.label) for a, b in pairwise(cuts)]
+        out += [_Run(a, b, run.label) for a, b in pairwise(cuts)]
     return out
 
 

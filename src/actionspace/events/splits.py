@@ -19,6 +19,7 @@ from actionspace.events.table import Events
 
 PARTS = ("train", "val", "test")
 _ROUNDS = 10
+_TRIES, _FEW = 20, 200  # deals to choose from, and up to how many groups that is worth the time
 # Costs of a class that a part lacks, against squared differences of shares: never in training if
 # it can be helped, seldom elsewhere.
 _ABSENT_IN_TRAIN = 4.0
@@ -146,7 +147,25 @@ def _single(groups: _Groups) -> list[tuple[int, int]]:
 def _deal(
     groups: _Groups, shares: np.ndarray, seed: int, fixed: dict[int, int], train: int | None
 ) -> np.ndarray:
-    """Return the part of each group; ``fixed`` groups stay where they are."""
+    """Return the best of several deals; ``fixed`` groups stay where they are."""
+    random = np.random.default_rng(seed)
+    tries = _TRIES if len(groups.names) <= _FEW else 1
+    best, least = np.empty(0, dtype=np.int64), np.inf
+    for _ in range(tries):
+        where, cost = _deal_once(groups, shares, random, fixed, train)
+        if cost < least - 1e-9:
+            best, least = where, cost
+    return best
+
+
+def _deal_once(
+    groups: _Groups,
+    shares: np.ndarray,
+    random: np.random.Generator,
+    fixed: dict[int, int],
+    train: int | None,
+) -> tuple[np.ndarray, float]:
+    """Return the part of each group, and what is left of the differences."""
     n, parts = len(groups.names), len(shares)
     total = np.zeros(len(groups.classes))
     for places, counts in zip(groups.places, groups.counts, strict=True):
@@ -164,17 +183,17 @@ def _deal(
         gap = have[:, places] / total[places] - shares[:, None]
         change = ((2 * gap + share) * share).sum(axis=1)
         change -= absent * (have[:, places] == 0).sum(axis=1)
-        change[shares == 0] = np.inf
-        return change
+        return np.where(shares == 0, np.inf, change)
 
     def put(g: int, part: int, sign: int = 1) -> None:
         have[part, groups.places[g]] += sign * groups.counts[g]
         where[g] = part
 
-    order = np.random.default_rng(seed).permutation(n)
+    order = random.permutation(n)
     weight = np.array(
         [(c / total[p]).sum() for p, c in zip(groups.places, groups.counts, strict=True)]
     )
+    weight *= random.uniform(0.5, 1.0, n)
     order = order[np.argsort(-weight[order], kind="stable")]
     for g in order:
         put(g, fixed[g] if g in fixed else int(np.argmin(costs(g))))
@@ -192,7 +211,10 @@ def _deal(
             put(g, best)
         if not moved:
             break
-    return _fill_empty(groups, where, shares, fixed)
+    where = _fill_empty(groups, where, shares, fixed)
+    gap = have[:, total > 0] / total[total > 0] - shares[:, None]
+    lacking = (have[:, total > 0] == 0) & (shares > 0)[:, None]
+    return where, float((gap**2).sum() + (absent[:, None] * lacking).sum())
 
 
 def _fill_empty(

@@ -133,7 +133,7 @@ class Events:
 
     def for_video(self, video: str) -> pd.DataFrame:
         """Return the events of one video, in table order."""
-        return self.rows[self.rows["video"] == video]
+        return self.rows[self.rows["video"].eq(video)]
 
     def by_video(self) -> Iterator[tuple[pd.Series[Any], pd.DataFrame]]:
         """Yield each video's row with its events (perhaps none), in the order of ``videos``."""
@@ -166,7 +166,8 @@ class Events:
                 raise DataError(f"No video has the split '{split}'.{hint}")
             table = table[table["split"] == split]
         if videos is not None:
-            unknown = [v for v in videos if v not in set(self.videos["video"])]
+            listed = set(self.videos["video"])
+            unknown = [v for v in videos if v not in listed]
             if unknown:
                 hint = did_you_mean(unknown[0], self.videos["video"])
                 raise DataError(f"The manifest has no video '{unknown[0]}'.{hint}")
@@ -246,7 +247,9 @@ def concat(many: Sequence[Events]) -> Events:
 def _stack(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Concatenate without the dtype of an empty or missing column deciding the result's."""
     names = list(dict.fromkeys(c for t in tables for c in t.columns))
-    return pd.concat([t.reindex(columns=names).astype(object) for t in tables], ignore_index=True)
+    filled = [t.reindex(columns=names).astype(object) for t in tables]
+    stacked: pd.DataFrame = pd.concat(filled, ignore_index=True)
+    return stacked
 
 
 def _frame(table: Any, least: Sequence[str]) -> pd.DataFrame:
@@ -260,7 +263,8 @@ def _frame(table: Any, least: Sequence[str]) -> pd.DataFrame:
         if name not in table.columns:
             hint = did_you_mean(name, table.columns)
             raise DataError(f"There is no column '{name}' among: {', '.join(table.columns)}.{hint}")
-    return table.reset_index(drop=True)
+    frame: pd.DataFrame = table.reset_index(drop=True)
+    return frame
 
 
 def _namer(rows: pd.DataFrame, origin: Origin | None) -> col.Where:
@@ -338,7 +342,8 @@ def _video_table(
     if len(twice):
         i = int(twice[0])
         raise DataError(f"{where(i)}: the video '{clean.iloc[i]}' has a row already.")
-    extra = [v for v in mentioned.unique() if v not in set(clean)]
+    listed = set(clean)
+    extra = [v for v in mentioned.unique() if v not in listed]
     table = videos.assign(video=clean).reindex(range(len(videos) + len(extra)))
     table.loc[len(videos) :, "video"] = extra
     out = pd.DataFrame(index=table.index)

@@ -1,7 +1,7 @@
 """One video's features on their way from clips to a file: batches, parts, the finished rows.
 
-The clips of a video have a fixed order. Batch b holds clips ``[b * B, (b + 1) * B)`` of it, so
-what is computed together never depends on where a run stopped or on the other videos. Every so
+The clips of a video have a fixed order and are cut into batches of B from its beginning, so what
+is computed together never depends on where a run stopped or on the other videos. Every so
 many seconds the finished stretch is committed as a part; a later run goes on behind the last one.
 """
 
@@ -48,7 +48,7 @@ class Batch:
     first: int
     """Position at which this batch begins."""
     end: int
-    """Position behind its last clip."""
+    """Position at which the next one begins, at the latest."""
     positions: list[int] = field(default_factory=list)
     frames: list[np.ndarray] = field(default_factory=list)
 
@@ -65,7 +65,7 @@ class Assembly:
         self._batch_size = batch_size
         self._part_seconds = part_seconds
         self._last_part = time.monotonic()
-        self.done = self._first = committed_clips(store, rows.key)
+        self.done = committed_clips(store, rows.key)
         """Clips behind which this run goes on: those before are in parts on disk."""
         self._batch: Batch | None = None
         self._slots: list[np.ndarray] = []
@@ -77,8 +77,7 @@ class Assembly:
             yield self._batch
             self._batch = None
         if self._batch is None:
-            first = position - (position - self._first) % self._batch_size
-            self._batch = Batch(first, min(first + self._batch_size, self.rows.clips))
+            self._batch = Batch(position, min(position + self._batch_size, self.rows.clips))
         self._batch.positions.append(position)
         self._batch.frames.append(frames)
         if position == self._batch.end - 1:
@@ -98,7 +97,8 @@ class Assembly:
             StoreError: a feature is NaN or infinite, or the part cannot be written.
         """
         slots = self.rows.slots[batch.positions]
-        stored = features.astype(dtype)
+        with np.errstate(over="ignore"):  # _check tells what overflowed, and where
+            stored = features.astype(dtype)
         self._check(stored, slots, features)
         self._slots.append(slots)
         self._features.append(stored)
@@ -106,10 +106,11 @@ class Assembly:
         if due and batch.end < self.rows.clips:
             self._write_part(batch.end)
 
-    def finish(self, reason: str | None = None) -> VideoFeatures:
-        """Join parts and the rest into rows, dropping those of which a view is missing.
+    def finish(self) -> VideoFeatures | None:
+        """Join parts and the rest into rows; ``None`` if not one row is whole.
 
-        ``reason`` says why clips may be missing; it becomes ``meta["partial"]`` if some are.
+        Rows of which a view is missing are left out, and ``meta["partial"]`` counts them (what
+        the decoder says is not kept: it depends on where a run went on).
         """
         n, views = len(self.rows.times), self.rows.views
         have = np.zeros(n * views, dtype=bool)
@@ -121,11 +122,11 @@ class Assembly:
             have[slots] = True
         keep = have.reshape(n, views).all(axis=1)
         if flat is None or not keep.any():
-            raise StoreError(reason or "no clip of it could be decoded")
+            return None
         meta = self.rows.meta
         if not keep.all():
             lost = f"{n - int(keep.sum())} of {n} rows are missing"
-            meta = meta | {"partial": f"{reason}; {lost}" if reason else lost}
+            meta = meta | {"partial": "; ".join(filter(None, [meta.get("partial"), lost]))}
         shaped = flat.reshape(n, views, -1) if views > 1 else flat
         return VideoFeatures(
             shaped if keep.all() else shaped[keep], self.rows.times[keep], dict(meta)

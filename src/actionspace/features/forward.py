@@ -51,12 +51,14 @@ class Forward:
         precision: str = "auto",
         compile: bool = False,
         stochastic_depth: bool = False,
+        batch_size: int = 1,
     ) -> None:
         self._encoder = encoder
         self._device = device_of(encoder)
         self._dtype = _DTYPES[compute_dtype(precision, self._device)]
         self._stochastic_depth = stochastic_depth
         self._run: Any = torch.compile(encoder) if compile else encoder
+        self._least = batch_size if compile else 1  # one shape, one compilation
 
     def __call__(self, clips: np.ndarray, seed: int) -> np.ndarray:
         """Encode uint8 clips ``[B, T, H, W, 3]`` into float32 ``[B, D]``.
@@ -66,16 +68,19 @@ class Forward:
         Raises:
             StoreError: the batch does not fit into the device's memory.
         """
+        count = len(clips)
+        if count < self._least:
+            clips = np.concatenate([clips, clips[-1:].repeat(self._least - count, axis=0)])
         batch = torch.from_numpy(clips)
         if self._device.type == "cuda":
             batch = batch.pin_memory()
         try:
             with torch.inference_mode(), self._mode(seed), self._autocast():
                 found = self._run(self._encoder.prepare(batch))
-            return np.asarray(found.float().cpu().numpy())
+            return np.asarray(found.float().cpu().numpy()[:count])
         except torch.OutOfMemoryError as e:
             raise StoreError(
-                f"{len(clips)} clips at once do not fit into the memory of {self._device}; use a "
+                f"{count} clips at once do not fit into the memory of {self._device}; use a "
                 f"smaller batch size. Finished videos are kept."
             ) from e
 
@@ -100,8 +105,3 @@ class Forward:
         finally:
             for module, mode in before:
                 module.training = mode
-
-
-def batch_seed(seed: int, key: str, first: int) -> int:
-    """Return the noise seed of the batch of video ``key`` that begins at clip ``first``."""
-    return int(np.random.SeedSequence([seed, int(key, 16), first]).generate_state(1)[0])

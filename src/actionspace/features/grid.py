@@ -126,13 +126,15 @@ class Grid:
         )
         order = np.lexsort((slots, np.array([r.frames.max() for r in asked])))
         requests = [replace(asked[i], key=position) for position, i in enumerate(order.tolist())]
-        meta = {
+        meta: dict[str, Any] = {
             "content": content,
             "crop": None if source.crop is None else list(source.crop),
             "duration": index.duration,
             "fps": index.fps,
             "frames": len(index),
         }
+        if index.damage:
+            meta["partial"] = index.damage
         return Rows(key, slots[order], np.asarray(times), self.n_views, meta), requests
 
     def _events(

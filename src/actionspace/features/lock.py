@@ -38,8 +38,10 @@ def locked(folder: Path) -> Iterator[None]:
                 raise StoreError(_held_message(folder, path)) from e
         os.ftruncate(handle, 0)
         os.write(handle, f"process {os.getpid()}".encode())
-        yield
-        os.ftruncate(handle, 0)
+        try:
+            yield
+        finally:
+            os.ftruncate(handle, 0)
     finally:
         os.close(handle)
 

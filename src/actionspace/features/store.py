@@ -179,6 +179,16 @@ class FeatureStore:
         """Return where the features with this key lie, or would lie."""
         return self.path / key[:2] / f"{key}.safetensors"
 
+    def rows_in(self, key: str) -> int | None:
+        """Return how many rows the features with this key have; ``None`` if they are not whole."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(self.file_of(key), framework="numpy") as f:
+                return int(f.get_slice("times").get_shape()[0])
+        except (OSError, SafetensorError):
+            return None
+
     def put(self, video: str, key: str, features: VideoFeatures) -> None:
         """Write one video's features, whole or not at all; see :meth:`link` for the index."""
         with store_errors(self.path):

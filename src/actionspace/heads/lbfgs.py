@@ -88,6 +88,7 @@ class _State:
     gradient: Tensor
     best: Tensor
     stalled: Tensor
+    goal: Tensor
     history: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
     def keep(self, mask: Tensor) -> _State:
@@ -105,6 +106,7 @@ class _State:
             gradient=self.gradient[:, mask],
             best=self.best[mask],
             stalled=self.stalled[mask],
+            goal=self.goal[mask],
             history=[(s[:, mask], y[:, mask]) for s, y in self.history],
         )
 
@@ -130,7 +132,7 @@ def _minimise(
     problem: Problem, strengths: NDArray[np.float64], tolerance: float, max_iterations: int
 ) -> Solution:
     count = len(strengths)
-    state = _start(problem, problem.features.new_tensor(strengths))
+    state = _start(problem, problem.features.new_tensor(strengths), tolerance)
     weights = state.weights.clone()
     iterations = np.zeros(count, np.int64)
     converged = np.zeros(count, bool)
@@ -142,7 +144,7 @@ def _minimise(
         better = decrement < 0.9 * state.best
         state.stalled = torch.where(better | ~rounding, 0, state.stalled + 1)
         state.best = torch.minimum(decrement, state.best)
-        done = decrement <= tolerance
+        done = decrement <= state.goal
         active = ~done & (state.stalled < PATIENCE)
         converged[state.number[done].cpu().numpy()] = True
         weights[:, state.number] = state.weights
@@ -155,7 +157,7 @@ def _minimise(
     return Solution(weights, iterations, converged)
 
 
-def _start(problem: Problem, strengths: Tensor) -> _State:
+def _start(problem: Problem, strengths: Tensor, tolerance: float) -> _State:
     """Return the state at zero weights."""
     rows, axes = problem.features.shape
     count, classes = len(strengths), problem.targets.shape[1]
@@ -174,6 +176,7 @@ def _start(problem: Problem, strengths: Tensor) -> _State:
         gradient=_gradient(problem, probabilities) + zeros,
         best=torch.full_like(strengths, torch.inf),
         stalled=torch.zeros(count, dtype=torch.int64, device=zeros.device),
+        goal=tolerance * strengths.sqrt().clamp(max=0.1),
     )
 
 

@@ -70,7 +70,7 @@ def fit_logistic(
     sample_weight: ArrayLike | None = None,
     class_weight: ClassWeight = None,
     standardize: bool = True,
-    tolerance: float = 1e-6,
+    tolerance: float = 3e-4,
     max_iterations: int = 2000,
     device: str = "cpu",
     double: bool = True,
@@ -88,8 +88,9 @@ def fit_logistic(
             positive and its negative rows); a mapping from class number multiplies its rows.
         standardize: divide features by their standard deviation before penalising them. They are
             centred in any case, which changes only the bias.
-        tolerance: stop where the Newton decrement (the distance to the optimum in the metric of the
-            loss) is below this.
+        tolerance: accuracy of the weights of the standardised features. The loss being at least
+            ``s``-strongly convex, iteration ends at a Newton decrement below ``tolerance sqrt(s)``
+            (and below ``tolerance / 10``, for the sake of the probabilities).
         max_iterations: per strength.
         device: torch device.
         double: compute in float64. In float32 (half the memory) iteration ends at rounding level.
@@ -113,7 +114,7 @@ def fit_logistic(
     targets = _targets(y, len(features), classes, multi_label)
     rows = _row_weights(sample_weight, len(features))
     learnable = _learnable(targets, rows, multi_label)
-    importance = _importance(targets, rows, class_weight, multi_label)
+    importance = loss_weights(targets, rows, class_weight, multi_label)
 
     def tensor(a: NDArray[Any]) -> torch.Tensor:
         return torch.as_tensor(a, dtype=torch.float64 if double else torch.float32, device=device)
@@ -177,7 +178,7 @@ def _constant_logits(targets: NDArray[np.bool_], rows: Floats) -> Floats:
     return np.where(rows @ targets > 0, -ABSENT, ABSENT)
 
 
-def _importance(
+def loss_weights(
     targets: NDArray[np.bool_], rows: Floats, class_weight: ClassWeight, multi_label: bool
 ) -> Floats:
     """Return loss weights ``[N, 1]``, or ``[N, C]`` with several labels."""
@@ -233,7 +234,7 @@ def _principal_axes(x: torch.Tensor, rows: torch.Tensor, standardize: bool) -> _
     wide = x.shape[1] > x.shape[0]
     square = weighted @ weighted.T if wide else weighted.T @ weighted
     variance, vectors = torch.linalg.eigh(square)
-    kept = variance > variance[-1] * torch.finfo(x.dtype).eps * max(x.shape)
+    kept = variance > variance[-1] * torch.finfo(x.dtype).eps * 10
     variance, vectors = variance[kept], vectors[:, kept]
     if wide:
         vectors = weighted.T @ (vectors / variance.sqrt())

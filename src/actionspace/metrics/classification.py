@@ -134,21 +134,13 @@ def average_precision(
         weights: row weights ``[N]``.
     """
     array = np.asarray(scores, dtype=np.float64)
-    truth = np.asarray(positive, dtype=bool)
-    return float(weighted_average_precision(array, truth, as_weights(weights, len(array))[None])[0])
-
-
-def weighted_average_precision(scores: Floats, positive: Bools, weights: Floats) -> Floats:
-    """Return average precision ``[R]`` of one class under R weightings of the rows ``[R, N]``."""
-    order = np.argsort(-scores, kind="stable")
-    ordered = scores[order]
-    last_of_tie = np.append(ordered[1:] != ordered[:-1], True)
-    weights = weights[:, order]
-    true = np.cumsum(weights * positive[order], axis=1)[:, last_of_tie]
-    seen = np.cumsum(weights, axis=1)[:, last_of_tie]
-    gained = np.diff(true, axis=1, prepend=0.0)
-    total: Floats = (gained * divide(true, seen)).sum(axis=1)
-    return total / or_nan(true[:, -1])
+    order = np.argsort(-array, kind="stable")
+    mass = as_weights(weights, len(array))[order]
+    last_of_tie = np.append(array[order][1:] != array[order][:-1], True)
+    right = np.cumsum(mass * np.asarray(positive, dtype=bool)[order])[last_of_tie]
+    seen = np.cumsum(mass)[last_of_tie]
+    gained = np.diff(right, prepend=0.0)
+    return float((gained * divide(right, seen)).sum() / or_nan(right[-1]))
 
 
 def per_class_average_precision(

@@ -258,7 +258,7 @@ def _kappa(confusion: Floats) -> float:
     share = confusion / confusion.sum()
     observed = np.trace(share)
     chance = share.sum(axis=0) @ share.sum(axis=1)
-    return float((observed - chance) / (1 - chance)) if chance < 1 else float("nan")
+    return float((observed - chance) / (1 - chance)) if chance < 1 - 1e-12 else float("nan")
 
 
 def _nan_mean(values: Sequence[float]) -> float:

@@ -209,6 +209,15 @@ def timing(events: Events, video: str) -> Timing:
     return Timing(duration, fps)
 
 
+def content_hash(events: Events, column: str) -> str:
+    """Return a hash of what was annotated: rows, labels, splits and groups, not where files lie."""
+    from actionspace.paths import sha256_json
+
+    rows = events.rows[["video", "start", "end", column, "status"]].astype(object)
+    videos = events.videos[["video", "split", "group", "labelled", "crop"]]
+    return sha256_json([rows.to_numpy().tolist(), videos.to_numpy().tolist()])
+
+
 def find_gaps(events: Events, video: str, duration: float) -> list[tuple[float, float]]:
     """Return the spans (s) of a video that were annotated and hold no event, ignored ones included.
 

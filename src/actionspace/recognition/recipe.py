@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, PositiveInt
 
@@ -55,8 +55,8 @@ class FeaturesConfig(Config):
     linear probing does."""
     dtype: Literal["float16", "float32"] = "float16"
     """Type the features are stored in."""
-    precision: str = "auto"
-    """Arithmetic of the encoder: ``auto``, ``fp32``, ``bf16`` or ``fp16``."""
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Arithmetic of the encoder; ``auto`` = bfloat16 on CUDA, float32 elsewhere."""
     compile: bool = False
     """Compile the encoder with torch.compile (worth it on a GPU with many clips)."""
     batch_size: PositiveInt | None = None
@@ -64,9 +64,9 @@ class FeaturesConfig(Config):
     threads: PositiveInt | None = None
     """Decode threads; empty = chosen from the machine."""
     policy: Literal["raise", "skip", "partial"] = "skip"
-    """A video that cannot be decoded ends the work, is left out and listed, or gives what it has."""
-    time_limit: float = Field(default=600.0, gt=0)
-    """Seconds without a frame after which a video counts as bad."""
+    """A bad video ends the work, is left out and listed, or gives what can be decoded."""
+    time_limit: float | None = Field(default=None, gt=0)
+    """Seconds a video may take to decode before it counts as bad; empty = by its duration."""
     seed: int = 0
     """Seed of the random training views."""
 
@@ -118,14 +118,15 @@ class PredictConfig(Config):
     """Name of the class of nothing happening."""
     threshold: float | None = Field(default=None, ge=0, le=1)
     """Probability below which nothing is said to happen; empty = calibrated in training."""
-    smooth: float = Field(default=1.0, ge=0)
-    """Width of the smoothing of scores over time, in seconds; 0 = none."""
+    smooth: float = Field(default=0.5, ge=0)
+    """Standard deviation of the Gaussian that smooths scores over time, in seconds; 0 = none."""
     min_duration: float = Field(default=0.0, ge=0)
     """Shorter events are dropped, in seconds."""
     merge_gap: float = Field(default=0.0, ge=0)
     """Events of one class closer than this are joined, in seconds."""
     clip_factor: float = Field(default=2.0, ge=1)
-    """A video up to this many times a clip's span counts as one clip."""
+    """A video without events counts as one clip up to this many times what a clip spans, or as long
+    as the longest clip of training."""
 
 
 class PublishedFigure(Config):
@@ -144,7 +145,7 @@ class PublishedFigure(Config):
 class Published(Config):
     """What the authors of a setting reported for it; not measured here."""
 
-    figures: list[PublishedFigure] = []
+    figures: tuple[PublishedFigure, ...] = ()
     """Reported numbers; empty = none were reported."""
     training_hours: float | None = None
     """Reported training time."""
@@ -205,12 +206,15 @@ class LinearProbeRecipe(Config):
     root: str | None = None
     """Folder the video paths are relative to; empty = the manifest's."""
     features: str | None = None
-    """A feature store to use instead of running the encoder."""
+    """A feature store, or a folder of other people's features, to use instead of the encoder."""
+    feature_options: dict[str, Any] = Field(default_factory=dict)
+    """For other people's features: stride and window in frames, fps (or duration), array,
+    transpose, prefix, suffix."""
     encoder: str = "starter"
     """Name from ``list encoders``, or ``module:fn``."""
     weights: str | None = None
     """Weight file for the encoder; empty = the encoder's registered weights."""
-    encoder_options: dict[str, str | int | float | bool | None | list[int]] = {}
+    encoder_options: dict[str, Any] = Field(default_factory=dict)
     """Options of the backbone."""
     device: str = "auto"
     """``auto`` (a GPU when there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``."""

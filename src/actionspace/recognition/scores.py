@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
 
-from actionspace.features.bags import FeatureSource, bags
+from actionspace.features.bags import bags
 from actionspace.features.store import VideoFeatures
-from actionspace.recognition.probe import Average, Probe, to_probabilities
+from actionspace.heads.linear import LinearHead, to_probabilities
+from actionspace.recognition.probe import Average
 
 if TYPE_CHECKING:
     from actionspace.events.table import Events
+    from actionspace.features.foreign import Features
 
 
 @dataclass
@@ -52,13 +54,13 @@ class RawScores:
         """Return one video's scores."""
         return self.of[video]
 
-    def add(self, probe: Probe, source: FeatureSource, videos: Iterable[str]) -> None:
+    def add(self, head: LinearHead, source: Features, videos: Iterable[str]) -> None:
         """Score the rows of some videos, one video in memory at a time."""
         skipped = source.skipped()
         for video in videos:
             if video in source:
                 found = source.get(video)
-                scores = probe.logits(found.features)
+                scores = head.scores(found.features)
                 self.of[video] = VideoFeatures(scores, found.times, found.meta)
             elif video in skipped:
                 self.reasons[video] = skipped[video]
@@ -66,28 +68,49 @@ class RawScores:
                 self.reasons[video] = "the features hold nothing of this video"
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How raw scores are turned into probabilities.
+
+    Attributes:
+        multi_label: classes are independent instead of exclusive.
+        average: ``prob`` averages the probabilities of rows and views, ``score`` their raw scores.
+    """
+
+    multi_label: bool = False
+    average: Average = "prob"
+
+    @classmethod
+    def of(cls, about: Mapping[str, Any], average: Average) -> Reading:
+        """Read a head's entry of ``labels.json``."""
+        return cls(bool(about.get("multi_label", False)), average)
+
+    def probabilities(self, scores: np.ndarray) -> np.ndarray:
+        """Return probabilities ``[..., C]`` of raw scores, one by one."""
+        return to_probabilities(scores, self.multi_label)
+
+
 def event_probabilities(
-    scores: RawScores, events: Events, column: str, multi_label: bool, average: Average
+    scores: RawScores, events: Events, column: str | None, reading: Reading
 ) -> np.ndarray:
     """Return the probabilities of each event ``[E, C]``; NaN where it has no scores.
 
-    ``prob`` averages the probabilities of an event's rows and views, ``score`` the raw scores.
+    With ``column`` only events with a label in it have scores.
     """
-    bag = bags(events, scores, column)
-    if average == "score":
-        mean = bag.mean(bag.features)
-        return to_probabilities(mean, multi_label)
-    return bag.mean(to_probabilities(bag.features, multi_label))
+    bag = bags(events, cast("Features", scores), column)
+    if reading.average == "score":
+        return np.asarray(reading.probabilities(bag.mean(bag.features)), np.float64)
+    return bag.mean(reading.probabilities(bag.features))
 
 
-def time_probabilities(found: VideoFeatures, multi_label: bool, average: Average) -> np.ndarray:
+def time_probabilities(found: VideoFeatures, reading: Reading) -> np.ndarray:
     """Return probabilities over time ``[N, C]`` of one video, views averaged."""
     scores = found.features
     if scores.ndim == 2:
-        return to_probabilities(scores, multi_label)
-    if average == "score":
-        return to_probabilities(scores.astype(np.float64).mean(axis=1), multi_label)
-    return np.asarray(to_probabilities(scores, multi_label).mean(axis=1))
+        return reading.probabilities(scores)
+    if reading.average == "score":
+        return reading.probabilities(scores.mean(axis=1))
+    return np.asarray(reading.probabilities(scores).mean(axis=1))
 
 
 def to_table(many: Iterable[RawScores]) -> tuple[pd.DataFrame, np.ndarray]:

@@ -11,16 +11,16 @@ from actionspace.errors import ActionspaceError, RunError
 from actionspace.report import ethogram as time
 from actionspace.report import provenance, results
 from actionspace.report.figures_svg import clock, shorten
+from actionspace.report.measures import Measure, headline, is_over_time, measures
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from actionspace.events.table import Events
     from actionspace.report.thumbnails import Film
     from actionspace.training.predictions import Predictions
     from actionspace.training.run import Run
 
 MOST_CLIPS = 40
+FEW_GROUPS = 4
 
 
 @dataclass(frozen=True)
@@ -49,18 +49,20 @@ class Context:
     title: str
     lead: str
     tags: tuple[tuple[str, str], ...]
-    headline: tuple[results.Measure, ...]
-    measures: tuple[results.Measure, ...]
+    confidence: str
+    headline: tuple[Measure, ...]
+    measures: tuple[Measure, ...]
     classes: tuple[results.ClassRow, ...]
     multi: bool
     confusion: results.Confusion | None
     pictures: tuple[Picture, ...]
     n_wrong: int
     ethogram: time.Ethogram | None
-    ethogram_measures: tuple[results.Measure, ...]
+    over_time: tuple[Measure, ...]
     clips: tuple[ClipGuess, ...]
     n_clips: int
     distribution: provenance.Distribution | None
+    notes: tuple[str, ...]
     facts: tuple[provenance.Facts, ...]
     skipped: Mapping[str, str]
     command: str
@@ -87,37 +89,40 @@ def gather(
     config, environment, metrics, warnings = _files(run)
     own, unreadable = _read_all(_folders(run.predictions_dir))
     more, bad = _read_all([(p.name, p) for p in predictions])
-    warnings += unreadable + bad
+    warnings += unreadable + bad + _few_groups(metrics)
     head = _head(config, [*own.values(), *more.values()])
-    evaluated, rest = _evaluated(own, metrics, head)
-    data = None if evaluated is None else results.scored(evaluated, head)
-    every = results.measures(metrics, results.chance_levels(data) if data else {})
-    wrong, n_wrong = results.mistakes(data, evaluated.events.videos) if data else ([], 0)
-    shown = [*more.values(), *rest]
+    data = _evaluated(own, metrics, head)
+    every = measures(metrics, results.chance_levels(data) if data else {})
+    beside = measures(_metrics_beside(predictions), {"cohen_kappa": 0.0})
+    over_time = [m for m in beside or every if is_over_time(m)]
+    of_clips = [m for m in every if not is_over_time(m)]
+    wrong, n_wrong = results.mistakes(data) if data else ([], 0)
+    shown = [*more.values(), *own.values()]
     laid = time.ethogram(shown, truth, head)
-    clips = _clip_guesses(shown, head)
+    clips = _clip_guesses([p for p in shown if not data or p.events is not data.events], head)
     classes = list(data.classes) if data else _classes(run, head)
-    counts = None if events is None else provenance.distribution(events, head, classes)
+    folds = bool(config.get("folds"))
+    counts = None if events is None else provenance.distribution(events, head, classes, folds)
     return Context(
         title=title or _title(run_dir),
-        lead=_lead(every, data, evaluated, events),
+        lead=_lead(every, data, folds or (counts is not None and counts.apart)),
         tags=_tags(config, environment, metrics),
-        headline=tuple(results.headline(every)),
+        confidence=_confidence(metrics),
+        headline=tuple(headline(of_clips or every)),
         measures=tuple(every),
         classes=tuple(results.class_rows(data)) if data else (),
         multi=bool(data and data.multi),
         confusion=results.confusion(data) if data else None,
-        pictures=tuple(_picture(m, evaluated.events) for m in wrong) if evaluated else (),
+        pictures=tuple(_picture(m) for m in wrong),
         n_wrong=n_wrong,
         ethogram=laid,
-        ethogram_measures=tuple(
-            results.measures(_metrics_beside([*predictions]), {"cohen_kappa": 0.0})
-        ),
+        over_time=tuple(headline(over_time)),
         clips=tuple(clips[:MOST_CLIPS]),
         n_clips=len(clips),
         distribution=counts,
+        notes=tuple(str(note) for note in environment.get("notes") or ()),
         facts=tuple(provenance.facts(config, environment, metrics)),
-        skipped=provenance.skipped(environment, *(p.labels for p in [*own.values(), *shown])),
+        skipped=provenance.skipped(environment, *(p.labels for p in shown)),
         command=provenance.command(config, environment, str(run_dir)),
         config=_text(run_dir / "config.yaml"),
         warnings=tuple(warnings),
@@ -174,17 +179,13 @@ def _head(config: Mapping[str, Any], many: Sequence[Predictions]) -> str:
 
 def _evaluated(
     own: Mapping[str, Predictions], metrics: Mapping[str, Any], head: str
-) -> tuple[Predictions | None, list[Predictions]]:
-    """Return the run's evaluated predictions (of the split last evaluated) and its other ones."""
-    column = f"{head}_true"
-    known = {n: p for n, p in own.items() if column in p.events.rows.columns}
-    rest = [p for n, p in own.items() if n not in known]
-    protocol = metrics.get("protocol") or {}
-    split = str(protocol.get("split") or "test")
-    for name in (split, *known):
-        if name in known:
-            return known[name], rest
-    return None, rest
+) -> results.Scored | None:
+    """Return what was predicted where the truth is known, of the split last evaluated first."""
+    for name in dict.fromkeys((_split(metrics) or "test", "test", *own)):
+        data = results.scored(own[name], head) if name in own else None
+        if data is not None:
+            return data
+    return None
 
 
 def _classes(run: Run, head: str) -> list[str]:
@@ -198,32 +199,26 @@ def _title(run_dir: Path) -> str:
     return run_dir.resolve().name.replace("_", " ")
 
 
-def _lead(
-    every: Sequence[results.Measure],
-    data: results.Scored | None,
-    evaluated: Predictions | None,
-    events: Events | None,
-) -> str:
-    """Return the result in one sentence, or nothing when there is no accuracy to tell."""
+def _lead(every: Sequence[Measure], data: results.Scored | None, apart: bool) -> str:
+    """Return the result in one sentence, or nothing when there is no accuracy to tell.
+
+    ``apart`` says that no group was both trained on and tested.
+    """
     top = next((m for m in every if m.key == "top1_accuracy"), None)
-    if top is None or data is None or evaluated is None or data.multi:
+    if top is None or data is None or data.multi:
         return ""
-    groups = _groups(evaluated.events if events is None else events, data.rows["video"])
-    where = f" from {groups} groups it had not seen" if groups > 1 else ""
+    table = data.events.videos
+    groups = table.loc[table["video"].isin(set(data.rows["video"])), "group"].nunique()
+    where = f" from {groups} groups{' it had not seen' if apart else ''}" if groups > 1 else ""
+    what = "clips" if data.rows["start"].isna().all() else "events"
     unit = "\u00a0%"
-    interval = f"95{unit} interval {top.show(top.low)}\u2013{top.show(top.high)}{unit}"
-    known = [interval] if top.low is not None else []
-    known += [f"guessing gives {top.show(top.chance)}{unit}"] if top.chance is not None else []
+    known = [f"interval {top.show(top.low)}\u2013{top.show(top.high)}{unit}"] if top.low else []
+    known += [f"guessing gives {top.show(top.chance)}{unit}"] if top.chance else []
     return (
-        f"Of {len(data.rows)} clips{where}, this model names {top.show(top.value)}{unit} right, "
+        f"Of {len(data.rows)} {what}{where}, this model names {top.show(top.value)}{unit} right, "
         f"with {len(data.classes)} behaviours to choose from"
         + (f" ({'; '.join(known)})." if known else ".")
     )
-
-
-def _groups(events: Events, videos: pd.Series[Any]) -> int:
-    table = events.videos
-    return int(table.loc[table["video"].isin(set(videos)), "group"].nunique())
 
 
 def _tags(
@@ -231,31 +226,51 @@ def _tags(
 ) -> tuple[tuple[str, str], ...]:
     about = environment.get("encoder")
     encoder = about.get("name") if isinstance(about, Mapping) else about or config.get("encoder")
-    protocol = metrics.get("protocol") or {}
     tags = {
         "recipe": config.get("name"),
         "encoder": encoder,
         "data": Path(str(config["data"])).name if config.get("data") else None,
-        "evaluated on": protocol.get("split"),
+        "evaluated on": _split(metrics),
         "device": environment.get("device"),
     }
     return tuple((k, shorten(str(v), 48)) for k, v in tags.items() if v)
 
 
-def _picture(mistake: results.Mistake, events: Events) -> Picture:
+def _few_groups(metrics: Mapping[str, Any]) -> list[str]:
+    """Return a sentence of caution where intervals were drawn from a handful of groups."""
+    groups = (metrics.get("protocol") or {}).get("groups")
+    if not isinstance(groups, int) or groups >= FEW_GROUPS:
+        return []
+    return [
+        f"The test clips come from {groups} group{'s' if groups > 1 else ''} only. Intervals drawn "
+        "from so few say little about a new subject or session; test on more, or use folds."
+    ]
+
+
+def _split(metrics: Mapping[str, Any]) -> str | None:
+    """Return the name of the split that was evaluated, or ``folds``."""
+    protocol = metrics.get("protocol") or {}
+    return (protocol.get("rules") or {}).get("split") or protocol.get("split")
+
+
+def _confidence(metrics: Mapping[str, Any]) -> str:
+    """Return the coverage of the intervals in per cent, as text."""
+    share = (metrics.get("protocol") or {}).get("confidence") or 0.95
+    return f"{100 * float(share):g}"
+
+
+def _picture(mistake: results.Mistake) -> Picture:
     from actionspace.events.columns import parse_crop
     from actionspace.report import thumbnails
 
     alt = (
-        f"Frames of {mistake.video}{_when(mistake)}: {mistake.truth}, "
-        f"taken for {mistake.predicted}"
+        f"Frames of {mistake.video}{_when(mistake)}: {mistake.truth}, taken for {mistake.predicted}"
     )
-    path = events.path(mistake.video)
-    if not path.is_file():
+    if not mistake.path.is_file():
         return Picture(mistake, None, alt, "The video is not where it was.")
     try:
         crop = parse_crop(mistake.crop)
-        film = thumbnails.film(path, mistake.start, mistake.end, crop=crop)
+        film = thumbnails.film(mistake.path, mistake.start, mistake.end, crop=crop)
         return Picture(mistake, film, alt, "")
     except ActionspaceError as e:
         return Picture(mistake, None, alt, f"No picture: {e}")

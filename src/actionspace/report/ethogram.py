@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from actionspace.report.budget import BudgetRow, budget, together
+from actionspace.report.scores import Curves, RowScores
 from actionspace.report.timeline_svg import Lane, Span
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
     from actionspace.events.table import Events
@@ -23,27 +24,14 @@ NO_SUBJECT = "(no subject)"
 
 
 @dataclass(frozen=True)
-class Bouts:
-    """How one class is spread over one video or all: bouts, seconds in all, first start."""
+class Names:
+    """Which labels are drawn: a head's classes in colour order, labels only the truth has after
+    them as they are met; never those of ``nothing`` happening.
+    """
 
-    count: int
-    seconds: float
-    latency: float | None
-
-    @property
-    def mean(self) -> float:
-        """Mean length of a bout in seconds; 0 without bouts."""
-        return self.seconds / self.count if self.count else 0.0
-
-
-@dataclass(frozen=True)
-class BudgetRow:
-    """One class in the time budget; ``truth`` is None where nothing was annotated."""
-
-    label: str
-    colour: int
-    predicted: Bouts
-    truth: Bouts | None
+    head: str
+    classes: list[str]
+    nothing: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -52,7 +40,8 @@ class VideoEthogram:
 
     ``differs`` are the spans (seconds) where prediction and truth name different things,
     ``agreement`` the share of the annotated time where they name the same; both None without
-    truth. ``by_subject`` says whether a lane is a subject (else a class).
+    truth. ``observed`` are the annotated seconds. ``by_subject`` says whether a lane is a subject
+    (else a class).
     """
 
     video: str
@@ -63,6 +52,7 @@ class VideoEthogram:
     lanes_left_out: int
     differs: tuple[tuple[float, float], ...] | None
     agreement: float | None
+    observed: float
 
     @property
     def bouts(self) -> int:
@@ -102,34 +92,31 @@ def ethogram(many: Sequence[Predictions], truth: Events | None, head: str) -> Et
     Returns:
         None when no video has a timeline: nothing predicted, or whole clips only.
     """
-    videos: list[VideoEthogram] = []
-    rules: list[str] = []
-    classes = list(dict.fromkeys(c for p in many for c in p.classes(head)))
-    for predictions in many:
-        rules += [r for r in [background_rule(predictions)] if r and r not in rules]
-        for name in predictions.events.videos["video"]:
-            laid = _video(predictions, str(name), truth, head, classes)
-            if laid is not None:
-                videos.append(laid)
+    backgrounds = [_background(p) for p in many]
+    names = Names(
+        head,
+        list(dict.fromkeys(c for p in many for c in p.classes(head))),
+        {str(b.get("label")) for b in backgrounds if b.get("kind") == "trained"},
+    )
+    names.classes[:] = [c for c in names.classes if c not in names.nothing]
+    videos = [laid for predictions in many for laid in _videos(predictions, truth, names)]
     if not videos:
         return None
+    seconds, observed = sum(v.duration for v in videos), sum(v.observed for v in videos)
+    annotated = all(v.has_truth for v in videos)
     return Ethogram(
         tuple(videos[:MOST_VIDEOS]),
         max(len(videos) - MOST_VIDEOS, 0),
-        _sum([v.budget for v in videos]),
-        sum(v.duration for v in videos),
-        " ".join(rules),
+        together([v.budget for v in videos], seconds, observed if annotated else None),
+        seconds,
+        " ".join(dict.fromkeys(str(b["note"]) for b in backgrounds if b.get("note"))),
     )
 
 
-def background_rule(predictions: Predictions) -> str:
-    """Return in words how these predictions decide that nothing happens."""
+def _background(predictions: Predictions) -> dict[str, Any]:
+    """Return how these predictions decide that nothing happens (kind, label, note)."""
     about = predictions.labels.get("background")
-    if isinstance(about, str):
-        return about
-    if not isinstance(about, dict):
-        return ""
-    return str(about.get("note") or about.get("description") or about.get("rule") or "")
+    return about if isinstance(about, dict) else {}
 
 
 def disagreements(
@@ -178,71 +165,93 @@ def disagreements(
     return wrong, (1 - differing / compared if compared else None)
 
 
+def _videos(
+    predictions: Predictions, truth: Events | None, names: Names
+) -> Iterator[VideoEthogram]:
+    scores = RowScores.of(predictions, names.head)
+    for video in predictions.events.videos["video"]:
+        curves = scores.over_time(str(video))
+        laid = _video(predictions, str(video), curves, truth, names)
+        if laid is not None:
+            yield laid
+
+
 def _video(
-    predictions: Predictions, video: str, truth: Events | None, head: str, classes: list[str]
+    predictions: Predictions,
+    video: str,
+    curves: Curves | None,
+    truth: Events | None,
+    names: Names,
 ) -> VideoEthogram | None:
     rows = predictions.events.for_video(video)
-    if len(rows) and rows["start"].isna().all():
+    if not _over_time(predictions, video, rows, names.head) or (curves is None and not len(rows)):
         return None
-    curves = _curves(predictions, video, head)
-    if not len(rows) and curves is None:
-        return None
-    about = predictions.events.videos
-    about = about[about["video"] == video].iloc[0]
-    true_rows, spans = _truth_of(predictions, truth, video)
-    duration = _duration(about.get("duration"), rows, true_rows, curves)
-    guess = _spans(rows, head, classes)
-    ignored: list[tuple[float, float]] = []
-    true = None
-    if true_rows is not None:
-        off = true_rows["status"] == "ignore"
-        ignored = [(float(a), float(b)) for a, b in true_rows.loc[off, ["start", "end"]].values]
-        true = _spans(true_rows[~off], head, classes)
+    known = _truth_of(predictions, truth, video)
+    true_rows = None if known is None else known.for_video(video)
+    table = predictions.events.videos
+    told = table.loc[table["video"] == video, "duration"].iloc[0]
+    duration = _duration(told, rows, true_rows, curves)
+    guess = _spans(rows, names)
+    true: list[Owned] | None = None
     differs = agreement = None
-    if true is not None:
-        wrong, agreement = disagreements(
-            [(s.start, s.end, (who, s.label)) for who, s in guess],
-            [(s.start, s.end, (who, s.label)) for who, s in true],
-            [(0.0, duration)] if spans is None else spans,
-            ignored,
-        )
+    observed = [(0.0, duration)]
+    if known is not None and true_rows is not None:
+        off = true_rows["status"] == "ignore"
+        true = _spans(true_rows[~off], names)
+        observed = known.labelled_spans(video) or observed
+        ignored = [(float(a), float(b)) for a, b in true_rows.loc[off, ["start", "end"]].to_numpy()]
+        wrong, agreement = disagreements(*_alike(guess, true), observed, ignored)
         differs = tuple(wrong)
-    lanes, by_subject, left_out = _lanes(guess, true, curves, classes)
+    lanes, by_subject, left_out = _lanes(guess, true, curves, names.classes)
     return VideoEthogram(
         video,
         duration,
         tuple(lanes),
-        _budget(guess, true, classes),
+        budget(predictions.events, known, video, duration, names.head, names.classes),
         by_subject,
         left_out,
         differs,
         agreement,
+        sum(b - a for a, b in observed),
     )
 
 
+def _over_time(predictions: Predictions, video: str, rows: pd.DataFrame, head: str) -> bool:
+    """Whether a video was searched from beginning to end (else its clips got a label each)."""
+    listed = predictions.labels.get("untrimmed")
+    if listed is not None:
+        return video in listed
+    labelled = f"{head}_true" in rows and rows[f"{head}_true"].notna().any()
+    return not labelled and (not len(rows) or bool(rows["start"].notna().any()))
+
+
 Owned = tuple[str | None, Span]
+"""A span and whose it is."""
 
 
-def _spans(rows: pd.DataFrame, head: str, classes: list[str]) -> list[Owned]:
-    """Return ``(subject, span)`` per label of each timed row; new labels extend ``classes``."""
+def _spans(rows: pd.DataFrame, names: Names) -> list[Owned]:
+    """Return ``(subject, span)`` per label of each timed row; new labels extend the classes."""
     import pandas as pd
 
     from actionspace.events.table import split_labels
 
     found: list[Owned] = []
-    score_column = f"{head}_score" if f"{head}_score" in rows.columns else "score"
+    own = f"{names.head}_score"
+    score_column = own if own in rows.columns else "score"
     for row in rows.to_dict("records"):
-        if pd.isna(row["start"]) or not isinstance(row.get(head), str):
+        if pd.isna(row["start"]) or not isinstance(row.get(names.head), str):
             continue
         score = row.get(score_column)
-        for label in split_labels(row[head]):
-            if label not in classes:
-                classes.append(label)
+        for label in split_labels(row[names.head]):
+            if label in names.nothing:
+                continue
+            if label not in names.classes:
+                names.classes.append(label)
             span = Span(
                 float(row["start"]),
                 float(row["end"]),
                 label,
-                classes.index(label),
+                names.classes.index(label),
                 None if score is None or pd.isna(score) else float(score),
             )
             subject = row.get("subject")
@@ -250,24 +259,39 @@ def _spans(rows: pd.DataFrame, head: str, classes: list[str]) -> list[Owned]:
     return found
 
 
-def _truth_of(
-    predictions: Predictions, truth: Events | None, video: str
-) -> tuple[pd.DataFrame | None, list[tuple[float, float]] | None]:
-    """Return the annotated events of a video and the spans that were annotated (None = all)."""
+def _subjects(owned: list[Owned] | None) -> set[str | None]:
+    return {who for who, _ in owned or ()} - {None}
+
+
+Labelled = list[tuple[float, float, object]]
+"""Start and end in seconds, and anything that can be compared."""
+
+
+def _alike(guess: list[Owned], truth: list[Owned]) -> tuple[Labelled, Labelled]:
+    """Return both as ``(start, end, what)``; who it was counts only if both sides say it."""
+    by_subject = bool(_subjects(guess)) and bool(_subjects(truth))
+
+    def plain(owned: list[Owned]) -> Labelled:
+        return [(s.start, s.end, (who if by_subject else None, s.label)) for who, s in owned]
+
+    return plain(guess), plain(truth)
+
+
+def _truth_of(predictions: Predictions, truth: Events | None, video: str) -> Events | None:
+    """Return the annotated events among which a video's are; None if nobody annotated it."""
     if truth is not None and video in set(truth.videos["video"]):
-        return truth.for_video(video), truth.labelled_spans(video)
+        return truth
     if predictions.truth is None:
-        return None, None
-    rows = predictions.truth[predictions.truth["video"] == video]
-    spans = predictions.events.labelled_spans(video)
-    return (rows, spans) if len(rows) or spans else (None, None)
+        return None
+    known = replace(predictions.events, rows=predictions.truth)
+    return known if len(known.for_video(video)) or known.labelled_spans(video) else None
 
 
 def _duration(
     known: Any,
     rows: pd.DataFrame,
     truth: pd.DataFrame | None,
-    curves: tuple[np.ndarray, np.ndarray] | None,
+    curves: Curves | None,
 ) -> float:
     import numpy as np
 
@@ -278,40 +302,16 @@ def _duration(
     return float(known) if known is not None and known == known and known > 0 else longest
 
 
-def _curves(
-    predictions: Predictions, video: str, head: str
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return times ``[N]`` (s) and probabilities ``[N, C]`` of a video's rows, views averaged."""
-    import numpy as np
-
-    raw, spans = predictions.raw.get(head), predictions.rows
-    if raw is None or not len(spans):
-        return None
-    here = (spans["video"] == video).to_numpy()
-    if here.sum() < 2:
-        return None
-    centres = spans.loc[here, ["start", "end"]].to_numpy(float).mean(axis=1)
-    logits = raw[here].astype(float)
-    if predictions.labels["heads"][head].get("multi_label"):
-        values = 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
-    else:
-        values = np.exp(logits - logits.max(axis=1, keepdims=True))
-        values /= values.sum(axis=1, keepdims=True)
-    times, place = np.unique(centres, return_inverse=True)
-    summed = np.zeros((len(times), values.shape[1]))
-    np.add.at(summed, place, values)
-    return times, summed / np.bincount(place)[:, None]
-
-
 def _lanes(
     guess: list[Owned],
     truth: list[Owned] | None,
-    curves: tuple[np.ndarray, np.ndarray] | None,
+    curves: Curves | None,
     classes: list[str],
 ) -> tuple[list[Lane], bool, int]:
     """Return the lanes, whether each is a subject, and how many did not fit."""
-    subjects = list(dict.fromkeys(who or NO_SUBJECT for who, _ in [*guess, *(truth or [])]))
-    by_subject = len(subjects) > 1
+    subjects = {who or NO_SUBJECT for who, _ in [*guess, *(truth or [])]}
+    told = bool(_subjects(guess)) and (not truth or bool(_subjects(truth)))
+    by_subject = told and len(subjects) > 1
     names = sorted(subjects) if by_subject else classes
 
     def of(owned: list[Owned], name: str) -> tuple[Span, ...]:
@@ -322,48 +322,10 @@ def _lanes(
     lanes = []
     for i, name in enumerate(names):
         curve = None
-        if curves is not None and not by_subject and i < curves[1].shape[1]:
-            curve = (curves[0], curves[1][:, i])
+        if curves is not None and not by_subject and name in curves[1]:
+            curve = (curves[0], curves[1][name])
         true = None if truth is None else of(truth, name)
         lanes.append(Lane(name, of(guess, name), true, None if by_subject else i, curve))
     if len(lanes) > 12:
         lanes = [lane for lane in lanes if lane.predicted or lane.truth]
     return lanes[:MOST_LANES], by_subject, max(len(lanes) - MOST_LANES, 0)
-
-
-def _budget(
-    guess: list[Owned], truth: list[Owned] | None, classes: list[str]
-) -> tuple[BudgetRow, ...]:
-    rows = []
-    for i, name in enumerate(classes):
-        predicted = _bouts([s for _, s in guess if s.label == name])
-        true = None if truth is None else _bouts([s for _, s in truth if s.label == name])
-        if predicted.count or (true and true.count):
-            rows.append(BudgetRow(name, i, predicted, true))
-    return tuple(rows)
-
-
-def _bouts(spans: Sequence[Span]) -> Bouts:
-    return Bouts(
-        len(spans),
-        sum(s.end - s.start for s in spans),
-        min((s.start for s in spans), default=None),
-    )
-
-
-def _sum(budgets: Sequence[tuple[BudgetRow, ...]]) -> tuple[BudgetRow, ...]:
-    """Add up the budgets of videos; truth only where every video with the class has it."""
-    found: dict[str, list[BudgetRow]] = {}
-    for row in (row for budget in budgets for row in budget):
-        found.setdefault(row.label, []).append(row)
-
-    def add(bouts: list[Bouts]) -> Bouts:
-        return Bouts(sum(b.count for b in bouts), sum(b.seconds for b in bouts), None)
-
-    rows = []
-    for label, many in found.items():
-        true = [r.truth for r in many if r.truth is not None]
-        whole = len(true) == len(many)
-        predicted = add([r.predicted for r in many])
-        rows.append(BudgetRow(label, many[0].colour, predicted, add(true) if whole else None))
-    return tuple(sorted(rows, key=lambda r: r.colour))

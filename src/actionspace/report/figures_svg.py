@@ -70,9 +70,7 @@ def interval_bar(
     parts = ['<rect class="track" x="0" y="11" width="100%" height="4" rx="2"/>']
     if low is not None and high is not None:
         width = percent((high - low) / (stop - start))
-        parts.append(
-            f'<rect class="band" x="{at(low)}" y="7" width="{width}" height="12" rx="6"/>'
-        )
+        parts.append(f'<rect class="band" x="{at(low)}" y="7" width="{width}" height="12" rx="6"/>')
     if chance is not None:
         parts.append(f'<line class="chance" x1="{at(chance)}" x2="{at(chance)}" y1="2" y2="24"/>')
     parts.append(f'<circle class="dot" cx="{at(value)}" cy="13" r="6"/>')

@@ -13,6 +13,26 @@ if TYPE_CHECKING:
     from actionspace.events.table import Events
 
 SPLITS = ("train", "val", "test")
+SETTINGS = {
+    "name": "name",
+    "data set": "dataset",
+    "folds": "folds",
+    "clips from": "clips.rows",
+    "hop": "clips.hop",
+    "test clips": "clips.test.clips",
+    "geometry": "clips.test.geometry",
+    "resize": "clips.resize",
+    "precision": "clips.precision",
+    "label column": "head.column",
+    "class weight": "head.class_weight",
+    "refit on all": "head.refit",
+    "views averaged by": "evaluation.average",
+    "bootstrap": "evaluation.bootstrap",
+    "nothing happening": "predict.background",
+    "smoothing (s)": "predict.smooth",
+}
+ALL, NONE = "all folds", "no split"
+MOST_IN_A_LIST = 8
 
 
 @dataclass(frozen=True)
@@ -39,12 +59,21 @@ class ClassCount:
 
 @dataclass(frozen=True)
 class Distribution:
-    """Events per class and split; videos and groups per split beneath."""
+    """Events per class and split; videos and groups per split beneath.
+
+    ``leaking`` are the groups that lie in more than one split.
+    """
 
     splits: tuple[str, ...]
     rows: tuple[ClassCount, ...]
     videos: tuple[int, ...]
     groups: tuple[int, ...]
+    leaking: tuple[str, ...]
+
+    @property
+    def apart(self) -> bool:
+        """Whether there is a training split that shares no group with another."""
+        return "train" in self.splits and not self.leaking
 
     @property
     def most(self) -> int:
@@ -61,14 +90,20 @@ def facts(
         Facts("Recipe", _pairs(_recipe(config))),
         Facts("Machine", _pairs(_machine(environment))),
         Facts("Data", _pairs(_data(config, environment))),
-        Facts("Protocol", _pairs(_flat(metrics.get("protocol") or {}))),
+        Facts("Protocol", _pairs(_protocol(metrics))),
         Facts("Versions", _pairs(environment.get("versions") or {})),
     ]
     return [card for card in cards if card.pairs]
 
 
 def command(config: Mapping[str, Any], environment: Mapping[str, Any], out: str) -> str:
-    """Return the command that makes this run again: the recorded one, else one from the recipe."""
+    """Return the command that makes this run again: the recorded one, else from its recipe file.
+
+    Args:
+        config: the resolved recipe.
+        environment: what the run ran on; a ``command`` in it wins.
+        out: the run folder.
+    """
     recorded = environment.get("command")
     if isinstance(recorded, str) and recorded:
         return recorded
@@ -76,9 +111,9 @@ def command(config: Mapping[str, Any], environment: Mapping[str, Any], out: str)
         return shlex.join(str(part) for part in recorded)
     if not config:
         return ""
-    parts = ["actionspace", "train", str(config.get("name") or "linear_probe")]
-    parts += [f"{k}={config[k]}" for k in ("data", "encoder", "features", "folds") if config.get(k)]
-    return shlex.join([*parts, "--out", out])
+    data = [] if config.get("data") else ["data=MANIFEST"]
+    recipe = f"{out.rstrip('/')}/config.yaml"
+    return shlex.join(["actionspace", "train", recipe, *data, "--out", f"{out.rstrip('/')}-again"])
 
 
 def skipped(*sources: Mapping[str, Any]) -> dict[str, str]:
@@ -91,18 +126,21 @@ def skipped(*sources: Mapping[str, Any]) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def distribution(events: Events, head: str, classes: Sequence[str]) -> Distribution:
+def distribution(
+    events: Events, head: str, classes: Sequence[str], folds: bool = False
+) -> Distribution:
     """Count events per class and split.
 
     Args:
         events: the manifest of the run.
         head: which head's labels are counted.
         classes: the model's classes; others of the manifest follow after them.
+        folds: the splits of the manifest were not used; all videos count as one.
     """
     from actionspace.events.table import split_labels
 
     split_of = {
-        str(video): str(split) if isinstance(split, str) and split else "no split"
+        str(video): ALL if folds else str(split) if isinstance(split, str) and split else NONE
         for video, split in zip(events.videos["video"], events.videos["split"], strict=True)
     }
     known = [s for s in SPLITS if s in split_of.values()]
@@ -114,6 +152,7 @@ def distribution(events: Events, head: str, classes: Sequence[str]) -> Distribut
         for name in split_labels(text):
             counts[name][split_of[str(video)]] += 1
     videos = events.videos.assign(split=[split_of[str(v)] for v in events.videos["video"]])
+    apart = videos.dropna(subset="group").groupby("group")["split"].nunique()
     by_split = [videos[videos["split"] == s] for s in splits]
     return Distribution(
         tuple(splits),
@@ -123,23 +162,28 @@ def distribution(events: Events, head: str, classes: Sequence[str]) -> Distribut
         ),
         tuple(len(v) for v in by_split),
         tuple(int(v["group"].nunique()) for v in by_split),
+        tuple(sorted(str(g) for g in apart.index[apart > 1])),
     )
 
 
 def _encoder(config: Mapping[str, Any], environment: Mapping[str, Any]) -> dict[str, Any]:
     about = environment.get("encoder")
     found = dict(about) if isinstance(about, Mapping) else {"name": about}
-    found["name"] = found.get("name") or config.get("encoder")
-    found.setdefault("licence", environment.get("licence"))
-    found.setdefault("weights", config.get("weights"))
-    found["parameters"] = environment.get("total_parameters")
-    found["trained here"] = environment.get("trainable_parameters")
-    return _flat(found)
+    return _flat(
+        {
+            **found,
+            "name": found.get("name") or config.get("encoder"),
+            "licence": found.get("licence") or environment.get("licence"),
+            "weights": config.get("weights"),
+            "trained here": environment.get("trainable_parameters"),
+        }
+    )
 
 
 def _recipe(config: Mapping[str, Any]) -> dict[str, Any]:
-    kept = ("name", "task", "folds", "clips", "head", "split", "evaluation")
-    return _flat({key: config[key] for key in kept if key in config}, depth=1)
+    """Return the settings that change results most; the page holds the whole recipe besides."""
+    found = _flat(config)
+    return {name: found.get(key) for name, key in SETTINGS.items()}
 
 
 def _machine(environment: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,10 +208,19 @@ def _machine(environment: Mapping[str, Any]) -> dict[str, Any]:
 def _data(config: Mapping[str, Any], environment: Mapping[str, Any]) -> dict[str, Any]:
     about = environment.get("data")
     found = dict(about) if isinstance(about, Mapping) else {}
+    if isinstance(found.get("classes"), list):
+        found["classes"] = len(found["classes"])
     found = {"manifest": config.get("data"), **found}
     found.setdefault("hash", environment.get("data_hash"))
     found.setdefault("features", config.get("features"))
     return _flat(found)
+
+
+def _protocol(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    about = dict(metrics.get("protocol") or {})
+    if isinstance(about.get("classes"), list):
+        about["classes"] = len(about["classes"])
+    return {name.removeprefix("rules."): value for name, value in _flat(about).items()}
 
 
 def _flat(values: Mapping[str, Any], depth: int = 2, prefix: str = "") -> dict[str, Any]:
@@ -177,6 +230,8 @@ def _flat(values: Mapping[str, Any], depth: int = 2, prefix: str = "") -> dict[s
         name = f"{prefix}{key}"
         if isinstance(value, Mapping) and depth > 0:
             found |= _flat(value, depth - 1, f"{name}.")
+        elif isinstance(value, list | tuple) and len(value) > MOST_IN_A_LIST:
+            found[name] = f"{len(value)}: {', '.join(str(v) for v in value[:3])}, …"
         elif isinstance(value, list | tuple):
             found[name] = ", ".join(str(v) for v in value)
         elif not isinstance(value, Mapping):

@@ -1,83 +1,26 @@
-"""The numbers of the report: measures with intervals and chance, confusions, classes, mistakes."""
+"""What the predictions say when the truth is known: confusions, classes, mistakes, chance."""
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from actionspace.report.scores import RowScores
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     import pandas as pd
 
+    from actionspace.events.table import Events
     from actionspace.training.predictions import Predictions
 
 MOST_MISTAKES = 12
 MOST_OF_ONE_KIND = 3
 MOST_CLASSES_DRAWN = 40
-
-HEADLINES = ("top1_accuracy", "mean_class_accuracy", "macro_f1", "map", "cohen_kappa", "frame_f1")
-NAMES = {
-    "top1_accuracy": "Top-1 accuracy",
-    "top5_accuracy": "Top-5 accuracy",
-    "micro_accuracy": "Micro accuracy",
-    "mean_class_accuracy": "Mean class accuracy",
-    "macro_f1": "Macro F1",
-    "micro_f1": "Micro F1",
-    "map": "Mean average precision",
-    "mmit_map": "Mean average precision per clip",
-    "ece": "Calibration error",
-    "frame_accuracy": "Frame accuracy",
-    "frame_f1": "Frame F1",
-    "cohen_kappa": "Cohen’s kappa",
-    "edit_score": "Edit score",
-}
-MEANS = {
-    "top1_accuracy": "clips named right",
-    "top5_accuracy": "clips whose class is among the five best guesses",
-    "mean_class_accuracy": "every class counts the same",
-    "macro_f1": "precision and recall together, every class alike",
-    "map": "how well clips of a class rank before the others",
-    "ece": "gap between stated confidence and accuracy; lower is better",
-    "frame_accuracy": "share of the annotated time named right",
-    "frame_f1": "precision and recall over time, every class alike",
-    "cohen_kappa": "agreement beyond chance, at most 1",
-    "edit_score": "order of the bouts, 0 to 100",
-}
-NO_PERCENT = ("cohen_kappa", "kendall_tau", "edit_score", "mcc", "r2")
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One figure: ``value``, interval and chance on the measure's own scale, as stored."""
-
-    key: str
-    name: str
-    value: float
-    low: float | None = None
-    high: float | None = None
-    chance: float | None = None
-    means: str = ""
-
-    @property
-    def top(self) -> float:
-        """Upper end of the measure's scale."""
-        return 100.0 if self.key == "edit_score" else 1.0
-
-    @property
-    def unit(self) -> str:
-        """``%`` where a share is shown as per cent."""
-        return "" if any(word in self.key for word in NO_PERCENT) else "%"
-
-    def show(self, value: float | None) -> str:
-        """Return a value of this measure as the page prints it, without its unit."""
-        if value is None or not math.isfinite(value):
-            return "–"
-        if self.unit:
-            return f"{100 * value:.1f}"
-        return f"{value:.1f}" if self.top > 1 else f"{value:.2f}"
 
 
 @dataclass(frozen=True)
@@ -109,6 +52,7 @@ class Mistake:
     """One wrong clip; times in seconds, None for a whole video."""
 
     video: str
+    path: Path
     start: float | None
     end: float | None
     truth: str
@@ -122,9 +66,12 @@ class Mistake:
 class Scored:
     """Predictions of one head whose truth is known, ready to be counted.
 
-    ``targets`` is a truth table ``[N, C]``; ``multi`` says whether a row may have several labels.
+    ``rows`` (video, start, end in seconds, truth) are the events, ``targets`` is their truth table
+    ``[N, C]``; ``events`` are the predictions they belong to; ``multi`` says whether a row may have
+    several labels.
     """
 
+    events: Events
     rows: pd.DataFrame
     scores: np.ndarray
     classes: tuple[str, ...]
@@ -134,39 +81,74 @@ class Scored:
     @property
     def truth(self) -> np.ndarray:
         """Class number per row ``[N]``; only for one label per row."""
-        return self.targets.argmax(axis=1)
+        numbers: np.ndarray = self.targets.argmax(axis=1)
+        return numbers
 
 
 def scored(predictions: Predictions, head: str) -> Scored | None:
-    """Return the rows of ``predictions`` whose truth is known and a class of the head.
+    """Return the events of ``predictions`` whose truth is known and a class of the head.
 
-    None when there are none, which is so for videos nobody annotated.
+    Labelled clips bring it along; of untrimmed videos these are the annotated events, with the
+    mean score of the time they cover. A trained background class is left out unless events are
+    labelled so. None when there are no such events.
     """
     import numpy as np
+    import pandas as pd
 
     from actionspace.events.table import split_labels
 
-    column = f"{head}_true"
-    if column not in predictions.events.rows.columns:
-        return None
-    rows, classes = predictions.events.rows, predictions.classes(head)
-    number = {name: i for i, name in enumerate(classes)}
-    targets = np.zeros((len(rows), len(classes)), dtype=bool)
-    for i, text in enumerate(rows[column]):
-        if isinstance(text, str):
-            targets[i, [number[n] for n in split_labels(text) if n in number]] = True
-    known = targets.any(axis=1) & np.isfinite(predictions.scores[head]).all(axis=1)
+    tables = [_clips(predictions, head), *_annotated(predictions, head)]
+    rows = pd.concat([t for t, _ in tables], ignore_index=True)
+    values = np.concatenate([v for _, v in tables])
+    true = [split_labels(text) for text in rows["truth"]]
+    about = predictions.labels["heads"][head]
+    multi = bool(about.get("multi_label", any(len(names) > 1 for names in true)))
+    background = predictions.labels.get("background")
+    nothing = background if isinstance(background, Mapping) else {}
+    drop = nothing.get("label") if nothing.get("kind") == "trained" else None
+    kept = [
+        (i, name)
+        for i, name in enumerate(predictions.classes(head))
+        if name != drop or any(name in names for names in true)
+    ]
+    values, classes = values[:, [i for i, _ in kept]], tuple(name for _, name in kept)
+    if not multi and drop is not None:
+        values = values / np.maximum(values.sum(axis=1, keepdims=True), 1e-30)
+    targets = np.array([[c in names for c in classes] for names in true]).reshape(values.shape)
+    known = targets.any(axis=1) & np.isfinite(values).all(axis=1)
     if not known.any():
         return None
-    about = predictions.labels["heads"][head]
-    multi = bool(about.get("multi_label", (targets.sum(axis=1) > 1).any()))
-    return Scored(
-        rows[known].reset_index(drop=True),
-        predictions.scores[head][known],
-        tuple(classes),
-        targets[known],
-        multi,
-    )
+    rows = rows[known].reset_index(drop=True)
+    return Scored(predictions.events, rows, values[known], classes, targets[known], multi)
+
+
+def _clips(predictions: Predictions, head: str) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return the predicted events whose truth is written beside them, and their scores."""
+    rows = predictions.events.rows
+    truth = rows[f"{head}_true"] if f"{head}_true" in rows else rows[head].map(lambda _: None)
+    have = truth.notna().to_numpy()
+    table = rows.loc[have, ["video", "start", "end"]].assign(truth=truth[have])
+    scores = predictions.scores.get(head)
+    return table, (scores[have] if scores is not None else _nothing(predictions, head))
+
+
+def _annotated(predictions: Predictions, head: str) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
+    """Yield, per untrimmed video, its annotated events and their mean scores."""
+    if predictions.truth is None or head not in predictions.truth:
+        return
+    scores = RowScores.of(predictions, head)
+    searched = predictions.labels.get("untrimmed", [])
+    rows = predictions.truth
+    rows = rows[rows["video"].isin(searched) & rows["start"].notna() & rows[head].notna()]
+    for video, part in rows[rows["status"] == "event"].groupby("video", sort=False):
+        values = scores.of_events(str(video), part["start"].to_numpy(), part["end"].to_numpy())
+        yield part[["video", "start", "end"]].assign(truth=part[head]), values
+
+
+def _nothing(predictions: Predictions, head: str) -> np.ndarray:
+    import numpy as np
+
+    return np.zeros((0, len(predictions.classes(head))))
 
 
 def chance_levels(data: Scored) -> dict[str, float]:
@@ -190,40 +172,8 @@ def chance_levels(data: Scored) -> dict[str, float]:
     }
 
 
-def measures(metrics: Mapping[str, Any], chance: Mapping[str, float]) -> list[Measure]:
-    """Return every plain number of ``metrics.json`` as a measure, the important ones first.
-
-    Intervals are read from ``<name>_ci`` or from ``intervals``, chance from ``chance``.
-    """
-    stored_chance, intervals = metrics.get("chance") or {}, metrics.get("intervals") or {}
-    found = []
-    for key, value in metrics.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not _is_measure(key):
-            continue
-        low, high = _pair(metrics.get(f"{key}_ci") or intervals.get(key))
-        found.append(
-            Measure(
-                key,
-                _name(key),
-                float(value),
-                low,
-                high,
-                stored_chance.get(key, chance.get(key)),
-                MEANS.get(key, ""),
-            )
-        )
-    rank = {key: i for i, key in enumerate(HEADLINES)}
-    return sorted(found, key=lambda m: rank.get(m.key, len(rank)))
-
-
-def headline(every: Sequence[Measure]) -> list[Measure]:
-    """Return the one to four measures that are shown big."""
-    chosen = [m for m in every if m.key in HEADLINES][:4]
-    return chosen or list(every[:3])
-
-
 def class_rows(data: Scored) -> list[ClassRow]:
-    """Return precision, recall, F1 and support of each class.
+    """Return precision, recall, F1 and support of each class that is true or predicted somewhere.
 
     With several labels per row a label counts as predicted from a probability of 0.5 on.
     """
@@ -231,13 +181,11 @@ def class_rows(data: Scored) -> list[ClassRow]:
 
     if not data.multi:
         table = per_class_table(data.scores, data.truth, data.classes)
+        figures = ("support", "predicted", "precision", "recall", "f1", "ap")
         return [
-            ClassRow(
-                str(row["class"]),
-                i,
-                *(row[k] for k in ("support", "predicted", "precision", "recall", "f1", "ap")),
-            )
+            ClassRow(str(row["class"]), i, *(row[k] for k in figures))
             for i, row in enumerate(table)
+            if row["support"] or row["predicted"]
         ]
     guess = data.scores >= 0.5
     ap = per_class_average_precision(data.scores, data.targets)
@@ -247,7 +195,9 @@ def class_rows(data: Scored) -> list[ClassRow]:
         right = int((data.targets[:, i] & guess[:, i]).sum())
         precision = right / predicted if predicted else 0.0
         recall = right / support if support else math.nan
-        f1 = 2 * right / (support + predicted) if support + predicted else 0.0
+        if not support + predicted:
+            continue
+        f1 = 2 * right / (support + predicted)
         rows.append(ClassRow(name, i, support, predicted, precision, recall, f1, float(ap[i])))
     return rows
 
@@ -272,19 +222,21 @@ def confusion(data: Scored) -> Confusion | None:
         for i, j in zip(*np.unravel_index(order, wrong.shape), strict=True)
         if wrong[i, j]
     ]
-    kept = np.arange(len(data.classes))
+    kept = np.flatnonzero(counts.sum(axis=0) + counts.sum(axis=1))
+    seen = len(kept)
     if len(kept) > MOST_CLASSES_DRAWN:
         trouble = wrong.sum(axis=0) + wrong.sum(axis=1)
-        kept = np.sort(np.argsort(-trouble, kind="stable")[:MOST_CLASSES_DRAWN])
+        worst = kept[np.argsort(-trouble[kept], kind="stable")]
+        kept = np.sort(worst[:MOST_CLASSES_DRAWN])
     return Confusion(
         counts[np.ix_(kept, kept)],
         tuple(data.classes[i] for i in kept),
-        len(data.classes) - len(kept),
+        seen - len(kept),
         tuple(pairs),
     )
 
 
-def mistakes(data: Scored, videos: pd.DataFrame) -> tuple[list[Mistake], int]:
+def mistakes(data: Scored) -> tuple[list[Mistake], int]:
     """Return the most confident wrong rows and how many wrong rows there are in all.
 
     At most :data:`MOST_OF_ONE_KIND` of one pair of classes, so that more kinds are seen. With
@@ -296,7 +248,8 @@ def mistakes(data: Scored, videos: pd.DataFrame) -> tuple[list[Mistake], int]:
     everything = np.arange(len(best))
     wrong = np.flatnonzero(~data.targets[everything, best])
     wrong = wrong[np.argsort(-data.scores[wrong, best[wrong]], kind="stable")]
-    crops = dict(zip(videos["video"], videos["crop"], strict=True)) if "crop" in videos else {}
+    videos = data.events.videos
+    crops = dict(zip(videos["video"], videos["crop"], strict=True))
     chosen: list[Mistake] = []
     kinds: dict[tuple[str, str], int] = {}
     for i in wrong:
@@ -309,6 +262,7 @@ def mistakes(data: Scored, videos: pd.DataFrame) -> tuple[list[Mistake], int]:
         chosen.append(
             Mistake(
                 str(row["video"]),
+                data.events.path(str(row["video"])),
                 _seconds(row.get("start")),
                 _seconds(row.get("end")),
                 *kind,
@@ -320,27 +274,6 @@ def mistakes(data: Scored, videos: pd.DataFrame) -> tuple[list[Mistake], int]:
         if len(chosen) == MOST_MISTAKES:
             break
     return chosen, len(wrong)
-
-
-def _is_measure(key: str) -> bool:
-    return bool(
-        re.search(r"accuracy|f1|map|ap@|kappa|edit_score|ece|recall|precision|tau|r2|auc", key)
-    )
-
-
-def _name(key: str) -> str:
-    if key in NAMES:
-        return NAMES[key]
-    text = key.replace("_", " ").replace("f1", "F1").replace("macro top", "macro top-")
-    return text[:1].upper() + text[1:]
-
-
-def _pair(value: Any) -> tuple[float | None, float | None]:
-    if isinstance(value, Mapping):
-        value = (value.get("low"), value.get("high"))
-    if isinstance(value, list | tuple) and len(value) == 2 and None not in value:
-        return float(value[0]), float(value[1])
-    return None, None
 
 
 def _seconds(value: Any) -> float | None:

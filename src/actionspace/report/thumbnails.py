@@ -61,10 +61,7 @@ def film(
     side = round(min(width, height) * min(LONGEST_SIDE / max(width, height), 1.0))
     transform = FrameTransform(short_side=max(side, 1), crop=crop)
     numbers = pick_frames(index.times, start, end)
-    frames = {
-        number: frame
-        for number, frame in sweep(path, set(numbers), transform=transform, index=index)
-    }
+    frames = dict(sweep(path, set(numbers), transform=transform, index=index))
     last = next(iter(frames.values()), None)
     if last is None:
         raise VideoError(f"{path}: none of the frames of the clip could be decoded.")
@@ -104,4 +101,3 @@ def sheet(frames: Sequence[np.ndarray]) -> bytes:
     out = io.BytesIO()
     Image.fromarray(np.concatenate(frames)).save(out, "JPEG", quality=QUALITY, optimize=True)
     return out.getvalue()
-

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from actionspace.report.figures_svg import clock, colour, esc, percent, span_text, time_ticks
@@ -89,7 +90,7 @@ def merge_spans(spans: Sequence[Span], most: int = MAX_SPANS) -> list[Span]:
     merged = sorted(spans, key=lambda s: (s.start, s.end))
     if len(merged) <= most:
         return merged
-    gaps = sorted(max(b.start - a.end, 0.0) for a, b in zip(merged, merged[1:], strict=False))
+    gaps = sorted(max(b.start - a.end, 0.0) for a, b in pairwise(merged))
     rank = len(merged) - most - 1
     while True:
         joined = _join(merged, gaps[min(rank, len(gaps) - 1)])
@@ -143,7 +144,7 @@ def thin_curve(
     edges = np.linspace(0, len(times), most + 1).astype(int)
     peaks = [
         a + int(np.argmax(np.nan_to_num(values[a:b], nan=-1.0)))
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
+        for a, b in pairwise(edges.tolist())
     ]
     return times[peaks], values[peaks]
 
@@ -183,9 +184,7 @@ def _span(span: Span, duration: float, y: int, height: int, kind: str) -> str:
     if span.end <= span.start:
         return f'<line class="{style}" x1="{x}" x2="{x}" y1="{y}" y2="{y + height}">{title}</line>'
     width = percent((min(span.end, duration) - max(span.start, 0.0)) / duration)
-    return (
-        f'<rect class="{style}" x="{x}" y="{y}" width="{width}" height="{height}">{title}</rect>'
-    )
+    return f'<rect class="{style}" x="{x}" y="{y}" width="{width}" height="{height}">{title}</rect>'
 
 
 def _says(span: Span, kind: str) -> str:

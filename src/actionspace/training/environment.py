@@ -43,7 +43,7 @@ class Stopwatch:
 
 
 def peak_memory_bytes() -> int | None:
-    """Return the largest resident size this process has had, or None where nobody says (Windows)."""
+    """Return the largest resident size this process has had; None where nobody says (Windows)."""
     try:
         import resource
     except ImportError:

@@ -125,9 +125,7 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
     heads = tuple(labels["heads"])
     rows = optional.get("rows", pd.DataFrame(columns=list(ROW_COLUMNS)))
     return Predictions(
-        events=predicted_events(
-            frames["events"], frames["videos"], labels.get("root", "."), heads
-        ),
+        events=predicted_events(frames["events"], frames["videos"], labels.get("root", "."), heads),
         scores={head: arrays[head] for head in heads},
         labels=labels,
         rows=rows,
@@ -147,6 +145,7 @@ def predicted_events(
     from actionspace.events.table import Events
 
     rows = rows.reset_index(drop=True)
+    rows = rows.assign(**{h: None for h in heads if h not in rows.columns})
     beside = [f"{head}_{kind}" for head in heads for kind in ("true", "score")]
     beside = [name for name in beside if name in rows.columns]
     filled = rows.drop(columns=beside).assign(**{h: rows[h].fillna("-") for h in heads})

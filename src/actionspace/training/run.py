@@ -10,12 +10,13 @@ from __future__ import annotations
 import csv
 import io
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from actionspace.errors import DataError, RunError
+from actionspace.errors import ActionspaceError, DataError, RunError
 from actionspace.paths import atomic_path, read_json, write_json, write_text
 
 if TYPE_CHECKING:
@@ -32,14 +33,11 @@ class Run:
     path: Path
 
     @classmethod
-    def start(cls, path: str | os.PathLike[str], *, overwrite: bool = False) -> Run:
-        """Make ready a folder for a new run.
-
-        An unfinished run in the same place is taken over; a finished one is kept unless
-        ``overwrite``.
+    def check_free(cls, path: str | os.PathLike[str], *, overwrite: bool = False) -> Run:
+        """Refuse a place where a new run would destroy something; nothing is written.
 
         Raises:
-            RunError: the folder holds a finished run, or files that are not a run's.
+            RunError: the folder holds a finished run (unless ``overwrite``), or other files.
         """
         run = cls(Path(path))
         if run.path.is_file():
@@ -55,8 +53,30 @@ class Run:
                     f"{run.path} holds files that are no run's ({', '.join(sorted(foreign)[:3])}). "
                     "Choose an empty or a new folder."
                 )
-        (run.path / "environment.json").unlink(missing_ok=True)
-        run.path.mkdir(parents=True, exist_ok=True)
+        return run
+
+    @classmethod
+    def start(cls, path: str | os.PathLike[str], *, overwrite: bool = False) -> Run:
+        """Make ready a folder for a new run.
+
+        An unfinished run in the same place is taken over; a finished one is kept unless
+        ``overwrite``.
+
+        Raises:
+            RunError: as :meth:`check_free`.
+            ActionspaceError: the folder cannot be made.
+        """
+        run = cls.check_free(path, overwrite=overwrite)
+        try:
+            (run.path / "environment.json").unlink(missing_ok=True)
+            for stale in ("metrics.json", "metrics.csv", "report.html"):
+                (run.path / stale).unlink(missing_ok=True)
+            shutil.rmtree(run.predictions_dir, ignore_errors=True)
+            run.path.mkdir(parents=True, exist_ok=True)
+        except OSError as e:
+            raise ActionspaceError(
+                f"Cannot write {run.path}: {e.strerror or e}. Choose another out."
+            ) from e
         return run
 
     @classmethod

@@ -75,8 +75,6 @@ def iter_clips(
     """
     stats = stats if stats is not None else SweepStats()
     watch = watch or Stopwatch(path, time_limit)
-    if not requests:
-        return
     try:
         index = index or frame_index(path, watch=watch)
         for clip in _cut(requests, transform, index, policy, threads, watch, stats):

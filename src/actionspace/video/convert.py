@@ -7,7 +7,9 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from actionspace.errors import VideoError
 from actionspace.video.index import FrameIndex
+from actionspace.video.reader import DECODE_ERRORS, explain
 from actionspace.video.transform import FrameTransform, resize_bilinear
 
 
@@ -19,6 +21,7 @@ class Converter:
     """
 
     def __init__(self, index: FrameIndex, transform: FrameTransform) -> None:
+        self.path = index.path
         self.transform = transform
         self.out = transform.output_size(index.width, index.height)
         self._turns = index.rotation // 90 % 4
@@ -31,7 +34,7 @@ class Converter:
         """Return the frame as shown, cropped and resized. Alpha is dropped, 10 bits become 8."""
         # A size that changes in mid-stream is brought back to that of the first frame.
         size = self._unturned(*self.out) if self._in_decoder else self._stored
-        array = _scaled(self._rgb, frame, size)
+        array = self._scaled(self._rgb, frame, size)
         if self._turns:
             array = np.rot90(array, self._turns)
         if self.transform.crop is not None:
@@ -41,19 +44,27 @@ class Converter:
             array = resize_bilinear(array, *self.out)
         elif not self._in_decoder:
             part = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
-            array = _scaled(self._scale, part, self.out)
+            array = self._scaled(self._scale, part, self.out)
         return np.ascontiguousarray(array)
 
     def _unturned(self, width: int, height: int) -> tuple[int, int]:
         return (height, width) if self._turns % 2 else (width, height)
 
-
-def _scaled(reformatter: VideoReformatter, frame: VideoFrame, size: tuple[int, int]) -> np.ndarray:
-    return reformatter.reformat(
-        frame,
-        width=size[0],
-        height=size[1],
-        format="rgb24",
-        interpolation=Interpolation.AREA,
-        threads=1,
-    ).to_ndarray()
+    def _scaled(
+        self, reformatter: VideoReformatter, frame: VideoFrame, size: tuple[int, int]
+    ) -> np.ndarray:
+        try:
+            return reformatter.reformat(
+                frame,
+                width=size[0],
+                height=size[1],
+                format="rgb24",
+                interpolation=Interpolation.AREA,
+                threads=1,
+            ).to_ndarray()
+        except DECODE_ERRORS as e:
+            raise VideoError(
+                f"{self.path}: a frame of {frame.width} x {frame.height} pixels "
+                f"({frame.format.name}) cannot be converted to RGB at {size[0]} x {size[1]} "
+                f"({explain(e)}). Re-encode the file."
+            ) from e

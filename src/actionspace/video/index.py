@@ -10,8 +10,10 @@ import os
 from array import array
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 
+import av
 import numpy as np
 from av.packet import Packet
 from av.video.frame import VideoFrame
@@ -57,6 +59,10 @@ class FrameIndex:
         """Seconds from the start of the first to the end of the last frame."""
         return float(self.times[-1, 1])
 
+    @cached_property
+    def _middles(self) -> np.ndarray:
+        return np.asarray(self.times.mean(axis=1))
+
     def frame_at(self, time: float) -> int:
         """Return the frame shown at ``time`` seconds (the first or last one if outside)."""
         return int(np.clip(np.searchsorted(self.times[:, 0], time, "right") - 1, 0, len(self) - 1))
@@ -67,8 +73,7 @@ class FrameIndex:
         The middle, so that times rounded in an annotation file still give the same frames. Never
         empty: an interval shorter than a frame gives the frame shown at its middle.
         """
-        middle = self.times.mean(axis=1)
-        first, stop = (int(i) for i in np.searchsorted(middle, [start, end]))
+        first, stop = (int(i) for i in np.searchsorted(self._middles, [start, end]))
         if first < stop:
             return first, stop
         nearest = self.frame_at((start + end) / 2)
@@ -93,7 +98,9 @@ def _index(reader: Reader) -> FrameIndex:
     stamps, durations, keys = array("q"), array("q"), array("b")
     stamped = True
     shown: VideoFrame | None = None
+    packets = 0
     for packet in reader.packets():
+        packets += 1
         if shown is None:
             shown = next(reader.decode(packet), None)
         if not _presented(packet, stream.codec_context.name):
@@ -110,10 +117,14 @@ def _index(reader: Reader) -> FrameIndex:
         )
     pts = np.frombuffer(stamps, dtype=np.int64)
     unique = stamped and len(np.unique(pts)) == len(pts)
-    reordered = unique and bool((np.diff(pts) < 0).any())
     # AVI has no presentation stamps: with B-frames the ones its decoder gives are out of order.
-    by_count = not unique or (reordered and reader.container.format.name == "avi")
+    reordered = bool((np.diff(pts) < 0).any()) or stream.codec_context.has_b_frames
+    by_count = not unique or (bool(reordered) and reader.container.format.name == "avi")
     order = np.argsort(pts, kind="stable") if unique else np.arange(len(pts))
+    if (
+        not by_count and shown.pts in pts
+    ):  # what comes before hangs on a key frame that is not there
+        order = order[np.searchsorted(pts[order], shown.pts) :]
     keyframes = np.flatnonzero(np.frombuffer(keys, dtype=np.int8)[order])
     pts, last = pts[order], int(durations[int(order[-1])])
     times = _times(pts, last, stream.time_base, stream.average_rate, unique)
@@ -128,7 +139,7 @@ def _index(reader: Reader) -> FrameIndex:
         width=width,
         height=height,
         rotation=rotation,
-        damage=shortfall(reader, pts, times) or reader.damage,
+        damage=_shortfall(reader, packets, pts, times) or reader.damage,
     )
 
 
@@ -162,25 +173,25 @@ def _shown_size(frame: VideoFrame) -> tuple[int, int, int]:
     return (height, width, rotation) if rotation % 180 else (width, height, rotation)
 
 
-def shortfall(reader: Reader, pts: np.ndarray, times: np.ndarray) -> str:
-    """Say how much earlier the frames end than the container promises, or ""."""
+def _shortfall(reader: Reader, packets: int, pts: np.ndarray, times: np.ndarray) -> str:
+    """Say how much less there is than the container promises, or "".
+
+    Containers are not exact, so what is missing must be some frames and a few per cent.
+    """
     stream, container = reader.stream, reader.container
     end = float(times[-1, 1])
     frame = end / len(times)
+    # Frames that AVI dropped have no packet but do take up time.
+    there = max(packets, round(end * float(stream.average_rate or 0)))
+    if stream.frames - there > max(3, 0.02 * stream.frames):
+        return f"incomplete: {there} of {stream.frames} frames are there"
     if stream.duration and stream.time_base:
         promised, slack = float(stream.duration * stream.time_base), max(3 * frame, 0.02 * end)
         end += max(0.0, float(pts[0] - (stream.start_time or 0)) * float(stream.time_base))
-    elif container.duration and container.duration > 0:  # also covers the sound: be generous
-        promised, slack = container.duration / av_time_base(), max(3 * frame, 1 + 0.05 * end)
+    elif container.duration:  # of the longest track, which may be sound: be generous
+        promised, slack = container.duration / av.time_base, max(3 * frame, 1 + 0.05 * end)
     else:
         return ""
     if promised - end <= slack:
         return ""
     return f"incomplete: frames end at {end:.2f} s of {promised:.2f} s"
-
-
-def av_time_base() -> int:
-    """Return the units per second of container-wide times."""
-    import av
-
-    return int(av.time_base)

@@ -18,8 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from actionspace.errors import VideoError
 from actionspace.video.clips import Clip, ClipRequest, Policy, iter_clips
 from actionspace.video.index import FrameIndex, frame_index
@@ -62,7 +60,6 @@ class JobResult:
         clips: number of clips given.
         dropped: keys of clips that were left out (``partial``).
         stats: what the sweep did.
-        index: the file's frame index, None if it could not be made.
         seconds: time spent decoding.
     """
 
@@ -73,20 +70,7 @@ class JobResult:
     clips: int = 0
     dropped: list[Any] = field(default_factory=list)
     stats: SweepStats = field(default_factory=SweepStats)
-    index: FrameIndex | None = None
     seconds: float = 0.0
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """Clips of equal size: ``keys`` are ``(job key, clip key)``, ``clips`` uint8 [B, T, H, W, 3].
-
-    ``finished`` are the files whose last clip is in this batch or before it.
-    """
-
-    keys: list[tuple[Any, Any]]
-    clips: np.ndarray
-    finished: list[JobResult]
 
 
 def decode_threads(jobs: int, cores: int | None = None) -> tuple[int, int]:
@@ -114,8 +98,8 @@ class ClipLoader:
             file's turn comes; otherwise ``results`` names each with its reason.
         workers, threads: see :func:`decode_threads`, which chooses where they are None.
         prefetch: clips decoded ahead at most (beside one in the hand of each worker).
-        time_limit: seconds of decoding per file; None = 120, or 10 x the video's duration if
-            that is longer.
+        time_limit: seconds of decoding per file; None = 2 minutes, more for long or big files:
+            10 x the video's duration, or its size at 5 MB/s.
 
     Attributes:
         results: the files that are finished, in order.
@@ -140,11 +124,11 @@ class ClipLoader:
         self.time_limit = time_limit
         self.results: list[JobResult] = []
         self._buffer = _Buffer(prefetch)
-        self._watches: dict[int, Stopwatch] = {}
+        self._open: dict[int, tuple[Stopwatch, threading.Thread]] = {}
         self._pool: list[threading.Thread] = []
         self._next = iter(range(len(jobs)))
         self._lock = threading.Lock()
-        self._began = 0.0
+        self._began = self._ended = 0.0
         self.wait_seconds = 0.0
 
     def __enter__(self) -> ClipLoader:
@@ -169,34 +153,17 @@ class ClipLoader:
                     item = self._take(turn, job)
                     if isinstance(item, JobResult):
                         self.results.append(item)
+                        self._open.pop(turn, None)
                     yield job, item
         finally:
+            self._ended = time.monotonic()
             self.close()
-
-    def batches(self, size: int) -> Iterator[Batch]:
-        """Yield batches of up to ``size`` clips across files; a change of clip size ends one.
-
-        Files that end after the last batch are in ``results`` only.
-        """
-        keys: list[tuple[Any, Any]] = []
-        clips: list[np.ndarray] = []
-        finished: list[JobResult] = []
-        for job, item in self:
-            if isinstance(item, JobResult):
-                finished.append(item)
-                continue
-            if clips and (len(clips) == size or item.frames.shape != clips[0].shape):
-                yield Batch(keys, np.stack(clips), finished)
-                keys, clips, finished = [], [], []
-            keys.append((job.key, item.key))
-            clips.append(item.frames)
-        if clips:
-            yield Batch(keys, np.stack(clips), finished)
 
     @property
     def wait_share(self) -> float:
-        """Share of the time since iteration began that the consumer waited for clips."""
-        return self.wait_seconds / max(time.monotonic() - self._began, 1e-9) if self._began else 0.0
+        """Share of the time of the iteration (so far) that the consumer waited for clips."""
+        elapsed = (self._ended or time.monotonic()) - self._began
+        return self.wait_seconds / max(elapsed, 1e-9) if self._began else 0.0
 
     def skipped(self) -> list[JobResult]:
         """Return the files that are not ``ok`` so far, each with its reason."""
@@ -205,6 +172,8 @@ class ClipLoader:
     def close(self) -> None:
         """Stop the threads; files that are open are closed by them."""
         self._buffer.stop()
+        for watch, _ in list(self._open.values()):
+            watch.limit = 0.0  # ends the sweep at its next frame
         for thread in self._pool:
             thread.join(timeout=5)
 
@@ -220,9 +189,8 @@ class ClipLoader:
                 item = self._buffer.get(turn, timeout=1.0)
                 if item is not None:
                     break
-                watch = self._watches.get(turn)
-                if watch is not None and watch.silent() > SILENCE:
-                    item = self._give_up(turn, job, watch)
+                if turn in self._open and self._open[turn][0].silent() > SILENCE:
+                    item = self._give_up(turn, job)
                     break
         finally:
             self.wait_seconds += time.monotonic() - began
@@ -230,12 +198,14 @@ class ClipLoader:
             raise item
         return item
 
-    def _give_up(self, turn: int, job: Job, watch: Stopwatch) -> JobResult | VideoError:
+    def _give_up(self, turn: int, job: Job) -> JobResult | VideoError:
+        watch, thread = self._open[turn]
         reason = (
             f"{job.path}: the decoder has not answered for {watch.silent():.0f} s. "
             f"Re-encode the file, or copy it to a local disk."
         )
         self._buffer.close_turn(turn)
+        self._pool.remove(thread)  # it cannot be stopped; another takes its place
         self._start_worker()
         if self.policy == "raise":
             return VideoError(reason)
@@ -259,26 +229,26 @@ class ClipLoader:
                 return
 
     def _decode(self, turn: int, job: Job) -> JobResult:
-        watch = self._watches[turn] = Stopwatch(job.path, self.time_limit or 120.0)
+        watch = Stopwatch(job.path)
+        self._open[turn] = watch, threading.current_thread()
         result = JobResult(job.key, job.path)
         try:
-            result.index = frame_index(job.path, watch=watch)
-            if self.time_limit is None:
-                watch.limit = max(120.0, 10 * result.index.duration)
-            requests = job.requests(result.index) if callable(job.requests) else job.requests
+            watch.limit = self.time_limit or _patience(job.path)
+            index = frame_index(job.path, watch=watch)
+            watch.limit = self.time_limit or _patience(job.path, index.duration)
+            requests = job.requests(index) if callable(job.requests) else job.requests
             clips = iter_clips(
                 job.path,
                 requests,
                 job.transform,
-                index=result.index,
+                index=index,
                 policy="partial" if self.policy == "partial" else "raise",
                 threads=self.threads,
                 watch=watch,
                 stats=result.stats,
             )
             for clip in clips:
-                with watch.paused():
-                    self._buffer.put(turn, clip)
+                self._buffer.put(turn, clip)
                 result.clips += 1
         except VideoError as e:
             if self.policy == "raise":
@@ -290,6 +260,12 @@ class ClipLoader:
         result.dropped = result.stats.dropped
         result.seconds = watch.seconds()
         return result
+
+
+def _patience(path: Path, duration: float = 0.0) -> float:
+    """Return the seconds that even a slow machine should not need for a file."""
+    size = path.stat().st_size if path.is_file() else 0
+    return max(120.0, 10 * duration, size / 5e6)
 
 
 class _Stopped(Exception):

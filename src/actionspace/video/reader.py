@@ -18,14 +18,15 @@ from av.video.stream import VideoStream
 
 from actionspace.errors import VideoError
 
-#: What libav may raise on broken input through PyAV. MemoryError: a header that asks for too much.
-DECODE_ERRORS = (av.FFmpegError, OSError, ValueError, RuntimeError, OverflowError, MemoryError)
+#: What a call into libav may raise on broken input: its own errors, and in corners of PyAV about
+#: anything else (IndexError for a stream that appears late, MemoryError for a size that is a lie).
+DECODE_ERRORS = (Exception,)
 
 #: Seconds after which a single open or read of the file is given up (a dead network drive, say).
 IO_TIMEOUT = 60.0
 
 #: Frames of more pixels than this are refused: no camera makes them, broken headers claim them.
-MAX_PIXELS = 2**27
+MAX_PIXELS = 2**26
 
 
 class Stopwatch:

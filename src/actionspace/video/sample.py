@@ -69,7 +69,9 @@ def segment_indices(total: int, frames: int, rng: np.random.Generator | None = N
 def dense_windows(total: int, frames: int, stride: int, hop: int) -> np.ndarray:
     """Return the first frames ``0, hop, 2 hop, ...`` of windows that together cover a video.
 
-    The last window may reach behind the end; a video shorter than a window has one.
+    The last window may reach behind the end; a video shorter than a window has one. (With a hop
+    longer than a window there are gaps, and no window begins behind the end.)
     """
     count = 1 + max(0, -(-(total - frames * stride) // hop))
-    return np.arange(count, dtype=np.int64) * hop
+    starts = np.arange(count, dtype=np.int64) * hop
+    return starts[starts < total]

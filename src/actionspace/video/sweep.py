@@ -59,6 +59,7 @@ class SweepStats:
         converted: frames turned into RGB and resized; each wanted frame once.
         seeks: seeks done.
         missing: wanted frames that never came.
+        disorder: frames whose stamps go backwards.
         dropped: keys of clips that were left out for that (filled in by ``iter_clips``).
         damage: what went wrong, in words, "" if nothing.
     """
@@ -68,6 +69,7 @@ class SweepStats:
     converted: int = 0
     seeks: int = 0
     missing: int = 0
+    disorder: int = 0
     damage: str = ""
     dropped: list[Any] = field(default_factory=list)
 
@@ -167,29 +169,38 @@ def _numbered(
     if index.by_count:
         yield from enumerate(reader.frames())
         return
-    numbers = None
-    if stretch.start:
-        reader.seek(int(index.pts[stretch.start]))
+    if stretch.start == 0:
+        yield from _pts_numbers(reader, index, stats)
+        return
+    key = int(np.searchsorted(index.keyframes, stretch.start))
+    # Containers differ in what they land on, those without an index (MPEG-TS) land too late, and
+    # some key frames are none (intra refresh): so look where it landed, and go further back.
+    for target in (stretch.wanted[0], stretch.start, index.keyframes[max(0, key - 1)], 0):
+        reader.seek(int(index.pts[target]))
         stats.seeks += 1
-        numbers = _pts_numbers(reader, index)
-        first = next(numbers, None)
-        if first is not None and first[0] <= stretch.wanted[0]:
+        numbered = _pts_numbers(reader, index, stats)
+        first = next(numbered, None)
+        if first is not None and (first[0] <= stretch.wanted[0] or target == 0):
             yield first
-        else:  # landed too late, or the key frame was not one: decode from the beginning
-            reader.seek(int(index.pts[0]))
-            stats.seeks += 1
-            numbers = None
-    yield from numbers or _pts_numbers(reader, index)
+            yield from numbered
+            return
 
 
-def _pts_numbers(reader: Reader, index: FrameIndex) -> Iterator[tuple[int, VideoFrame]]:
-    pts, last = index.pts, len(index) - 1
+def _pts_numbers(
+    reader: Reader, index: FrameIndex, stats: SweepStats
+) -> Iterator[tuple[int, VideoFrame]]:
+    """Yield frames with the number that belongs to their stamp, leaving out strangers."""
+    last, previous = len(index) - 1, -1
     for frame in reader.frames():
         if frame.pts is None:
             continue
-        number = min(int(np.searchsorted(pts, frame.pts)), last)
-        if pts[number] == frame.pts:
-            yield number, frame
+        number = min(int(np.searchsorted(index.pts, frame.pts)), last)
+        if index.pts[number] != frame.pts:
+            continue
+        if number <= previous:
+            stats.disorder += 1
+        previous = number
+        yield number, frame
 
 
 def _account(stats: SweepStats, reader: Reader, index: FrameIndex) -> None:
@@ -197,4 +208,6 @@ def _account(stats: SweepStats, reader: Reader, index: FrameIndex) -> None:
     parts = [index.damage, reader.damage]
     if stats.missing:
         parts.append(f"{stats.missing} wanted frame(s) cannot be decoded")
+    if stats.disorder:
+        parts.append(f"the time stamps of {stats.disorder} frame(s) go backwards")
     stats.damage = "; ".join(dict.fromkeys(part for part in parts if part))

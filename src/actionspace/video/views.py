@@ -28,6 +28,11 @@ from actionspace.video.transform import (
 #: A nominal frame rate must not make more frames of a video than this (four days at 30 fps).
 MAX_FRAMES = 10_000_000
 
+#: At a nominal rate, the frame shown this part of a frame after each tick is taken. An odd number,
+#: so that for every usual pair of rates the tick falls well inside one frame or the other and
+#: rounded time stamps do not change the choice.
+LATE = 0.123
+
 
 @dataclass(frozen=True)
 class Views:
@@ -176,7 +181,7 @@ class Views:
                 f"{index.path}: {end - start:.0f} s at {self.fps:g} frames per second are too "
                 f"many. Its time stamps are probably broken: re-encode it, or leave fps unset."
             )
-        times = start + (np.arange(count) + 0.5) / self.fps
+        times = start + np.arange(count) / self.fps + LATE / index.fps
         numbers = np.searchsorted(index.times[:, 0], times, "right") - 1
         return np.asarray(np.clip(numbers, first, stop - 1), np.int64)
 
@@ -190,8 +195,8 @@ class Views:
         stops = np.minimum(starts + self.span, len(native))
         if self.fps is None:
             return np.stack([index.times[starts, 0], index.times[stops - 1, 1]], axis=1)
-        times = np.stack([starts, stops], axis=1) / self.fps
-        return np.asarray(np.minimum(times, index.duration))
+        ends = np.where(stops == len(native), index.duration, stops / self.fps)
+        return np.stack([starts / self.fps, ends], axis=1)
 
     def _boxes(self, width: int, height: int) -> list[Box | None]:
         if self.geometry == "full":

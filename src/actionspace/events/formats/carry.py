@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from actionspace.errors import DataError
 from actionspace.events import columns as col
@@ -44,3 +45,25 @@ def carried(
         facts[["video", *videos]],
         events.root,
     )
+
+
+def with_times(events: Events, name: str) -> Events:
+    """Return the events with whole-video ones written out as 0 to the video's duration.
+
+    Raises:
+        DataError: the duration of such a video is unknown.
+    """
+    whole = events.rows["start"].isna()
+    if not whole.any():
+        return events
+    duration = events.rows["video"].map(events.videos.set_index("video")["duration"])
+    unknown = whole & duration.isna()
+    if unknown.any():
+        raise DataError(
+            f"The format '{name}' needs times: {events.rows['video'][unknown].iloc[0]} has an "
+            f"event for the whole video and no duration. Fill in 'duration', or write CSV."
+        )
+    rows = events.rows.assign(
+        start=events.rows["start"].mask(whole, 0.0), end=events.rows["end"].mask(whole, duration)
+    )
+    return replace(events, rows=rows)

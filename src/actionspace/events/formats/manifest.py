@@ -3,7 +3,7 @@
 Carries every column. A folder holds ``events.csv`` and ``videos.csv`` (or ``.parquet``). In one
 file the columns of both tables stand side by side; a row with neither times nor a label says only
 that its video exists. Columns that are not known are heads. Video paths are written relative to
-the file's folder where the videos lie under it, else as they are (reading then needs ``root=``).
+the file's folder; where they lead out of it, reading needs ``root=`` or ``allow_outside=True``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import difflib
 import io
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,11 @@ def read_text(path: Path) -> str:
         raise DataError(f"Cannot read {path}: {e.strerror or e}.") from e
 
 
+def read_lines(path: Path) -> list[str]:
+    """Return a UTF-8 file's lines without their ends (only real ones: not U+2028 and the like)."""
+    return [line.removesuffix("\r") for line in read_text(path).split("\n")]
+
+
 def _load_parquet(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_parquet(path)
@@ -254,17 +260,23 @@ def _from_one(table: pd.DataFrame, file: Path, root: Path) -> Events:
 
 
 def _relocated(events: Events, folder: Path) -> Events:
-    """Return the events with video paths relative to ``folder`` where the root lies under it."""
-    root, folder = events.root.resolve(), folder.resolve()
-    if root == folder or not root.is_relative_to(folder):
+    """Return the events with video paths relative to ``folder``."""
+    base, folder = events.root.resolve(), folder.resolve()
+    if base == folder:
         return events
-    prefix = root.relative_to(folder).as_posix()
+    names = {video: _relative(base / video, folder) for video in events.videos["video"]}
 
     def moved(table: pd.DataFrame) -> pd.DataFrame:
-        names = [v if col.is_absolute(v) else col.video_name(f"{prefix}/{v}") for v in table.video]
-        return table.assign(video=pd.Series(names, index=table.index, dtype=object))
+        return table.assign(video=table["video"].map(names).astype(object))
 
     return Events(moved(events.rows), moved(events.videos), folder, events.heads)
+
+
+def _relative(path: Path, folder: Path) -> str:
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # another drive
+        return path.as_posix()
 
 
 def _least(events: Events) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from actionspace.errors import DataError
 from actionspace.events.columns import split_name
-from actionspace.events.formats.manifest import read_text
+from actionspace.events.formats.manifest import read_lines
 from actionspace.events.labels import join_labels, split_labels
 from actionspace.events.table import VIDEO_SUFFIXES, Events, Origin
 from actionspace.paths import read_json, write_json, write_text
@@ -41,7 +41,7 @@ def matches(path: Path) -> bool:
         )
     if path.suffix.lower() not in (".txt", ".csv"):
         return False
-    first = next((line for line in read_text(path).splitlines() if line.strip()), "")
+    first = next((line for line in read_lines(path) if line.strip()), "")
     return path.suffix.lower() == ".txt" or bool(re.fullmatch(r"[^,;\t]+ \d+", first.strip()))
 
 
@@ -52,8 +52,9 @@ def read(path: Path, root: Path, names: str | Path | None = None) -> Events:
         DataError: a line without a label, a label that is no known id; the row is named.
     """
     label_names = read_names(_names_file(path, names))
-    read_lines = _json_lines if path.suffix.lower() == ".json" else _text_lines
-    rows, lines = [], {}
+    read_lines = _json_lines if path.suffix.lower() == ".json" else text_lines
+    rows: list[dict[str, str]] = []
+    lines: dict[str, int] = {}
     for number, video, labels in read_lines(path):
         where = f"{path}, row {number}"
         if video in lines:
@@ -67,9 +68,14 @@ def read(path: Path, root: Path, names: str | Path | None = None) -> Events:
     return Events.from_frames(rows, videos, root, origin=Origin(path, None, by_id, lines))
 
 
-def _text_lines(path: Path) -> list[tuple[int, str, list[str]]]:
+def text_lines(path: Path) -> list[tuple[int, str, list[str]]]:
+    """Return (row, path, label ids) of each line.
+
+    Raises:
+        DataError: a line of another form; the row is named.
+    """
     found = []
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         text = line.strip()
         if not text:
             continue
@@ -122,7 +128,7 @@ def read_names(path: Path | None) -> dict[str, str] | None:
     """Return id -> name from one name per line, or ``id name`` / ``name<TAB>id`` lines."""
     if path is None:
         return None
-    lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    lines = [line.strip() for line in read_lines(path) if line.strip()]
     pairs = [re.fullmatch(r"(\d+)[\s,]+(.+)", line) for line in lines]
     if lines and all(pairs):
         return {str(int(p[1])): p[2].strip() for p in pairs if p}
@@ -139,7 +145,7 @@ def split_of_name(stem: str) -> str | None:
 
 
 def write(events: Events, path: Path) -> None:
-    """Write a list and ``<list>.labels.txt`` with the label names in the order of their ids.
+    """Write a list, and ``<list>.labels.txt`` with an ``id name`` line per label.
 
     A path without suffix becomes a folder with one list per split and one ``labels.txt``.
 
@@ -153,11 +159,22 @@ def write(events: Events, path: Path) -> None:
             raise DataError(f"{splits.isna().sum()} videos have no split; write one .txt file.")
         for split in splits.unique():
             _write_list(events.select(split=split), path / f"{split}.txt", events.classes())
-        write_text(path / "labels.txt", "".join(f"{n}\n" for n in events.classes()))
+        write_names(events.classes(), path / "labels.txt")
         return
-    classes = events.classes()
-    _write_list(events, path, classes)
-    write_text(path.with_name(f"{path.stem}.labels.txt"), "".join(f"{n}\n" for n in classes))
+    _write_list(events, path, events.classes())
+    write_names(events.classes(), path.with_name(f"{path.stem}.labels.txt"))
+
+
+def write_names(classes: list[str], path: Path) -> None:
+    """Write ``id name`` lines, ids being places in ``classes``.
+
+    Raises:
+        DataError: a name holds a line end.
+    """
+    for name in classes:
+        if "\n" in name or "\r" in name:
+            raise DataError(f"The label {name!r} holds a line end, which a list cannot.")
+    write_text(path, "".join(f"{i}\t{name}\n" for i, name in enumerate(classes)))
 
 
 def _write_list(events: Events, path: Path, classes: list[str]) -> None:
@@ -184,6 +201,8 @@ def _write_list(events: Events, path: Path, classes: list[str]) -> None:
     lines = []
     for item in items:
         name = item["filename"]
+        if "\n" in name or "\r" in name:
+            raise DataError(f"{name!r} holds a line end, which a list cannot.")
         if not name.lower().endswith(VIDEO_SUFFIXES) and len(item["label"]) > 1:
             raise DataError(f"{name}: several labels need a path that ends like a video file.")
         lines.append(f"{name} {' '.join(map(str, item['label']))}\n")

@@ -1,0 +1,112 @@
+"""Memory of extracting one very long video: bounded, whatever its length.
+
+Writes a video (2 fps, 160x120, ten hours by default), extracts dense features in a fresh process
+and reports that process's peak resident memory beside that of the same for a short video: the
+difference is what length costs. Prints one JSON object.
+
+    python benchmarks/long_video.py --hours 10 --encoder starter
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from actionspace.video.write import write_video
+
+FPS, WIDTH, HEIGHT = 2.0, 160, 120
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--hours", type=float, default=10.0)
+    parser.add_argument("--encoder", default="starter")
+    parser.add_argument("--hop", type=int, default=None, help="frames; the default of extract")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        short = measure(Path(folder) / "short.mp4", 300, args)
+        long = measure(Path(folder) / "long.mp4", round(args.hours * 3600 * FPS), args)
+    result: dict[str, Any] = {
+        "benchmark": "long_video",
+        "video": f"{args.hours:g} h at {FPS:g} fps, {WIDTH}x{HEIGHT}",
+        "encoder": args.encoder,
+        "short": short,
+        "long": long,
+        "extra_mib_for_the_length": round(long["peak_mib"] - short["peak_mib"], 1),
+    }
+    print(json.dumps(result, indent=2))
+
+
+def measure(path: Path, frames: int, args: argparse.Namespace) -> dict[str, Any]:
+    began = time.monotonic()
+    write_video(path, pictures(frames), FPS, crf=40, options={"preset": "ultrafast"})
+    written = time.monotonic() - began
+    context = multiprocessing.get_context("spawn")
+    receive, send = context.Pipe(duplex=False)
+    child = context.Process(target=work, args=(path, args.encoder, args.hop, send))
+    child.start()
+    found: dict[str, Any] = receive.recv()
+    child.join()
+    size = path.stat().st_size
+    return {
+        "frames": frames,
+        "file_mib": round(size / 2**20, 1),
+        "write_s": round(written, 1),
+    } | found
+
+
+def pictures(frames: int) -> Iterator[np.ndarray]:
+    """A bright blob that wanders over a still, structured ground."""
+    rng = np.random.default_rng(0)
+    ground = rng.integers(60, 120, (HEIGHT // 8, WIDTH // 8, 3)).astype(np.uint8)
+    ground = ground.repeat(8, axis=0).repeat(8, axis=1)
+    for t in range(frames):
+        picture = ground.copy()
+        x = int((WIDTH - 20) * (0.5 + 0.5 * np.sin(t / 7)))
+        y = int((HEIGHT - 20) * (0.5 + 0.5 * np.sin(t / 11)))
+        picture[y : y + 20, x : x + 20] = 230
+        yield picture
+
+
+def work(path: Path, name: str, hop: int | None, send: Any) -> None:
+    import torch
+
+    from actionspace.encoders.create import create_encoder
+    from actionspace.events.table import Events
+    from actionspace.features.extract import extract
+
+    encoder = create_encoder(name)
+    rows = [{"video": path.name, "start": 0, "end": 1, "label": "x"}]
+    events = Events.from_frames(rows, root=path.parent)
+    base = peak_mib()
+    store = extract(events, encoder, path.with_suffix(""), hop=hop)
+    assert store.summary is not None and not store.summary.skipped
+    send.send(
+        {
+            "rows": store.summary.clips,
+            "seconds": round(store.summary.seconds, 1),
+            "data_wait_share": round(store.summary.data_wait_share, 4),
+            "threads": torch.get_num_threads(),
+            "peak_mib_before": round(base, 1),
+            "peak_mib": round(peak_mib(), 1),
+        }
+    )
+
+
+def peak_mib() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+if __name__ == "__main__":
+    main()

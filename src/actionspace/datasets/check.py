@@ -1,0 +1,87 @@
+"""What is wrong with a manifest, found before training: one line per finding, with row and file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from actionspace.datasets import check_files, check_labels, check_times
+from actionspace.datasets.finding import Finding, Info, Inspector, listed, of_video
+from actionspace.events.table import Events
+
+__all__ = ["Finding", "Inspector", "check_manifest"]
+
+
+def check_manifest(
+    events: Events,
+    *,
+    inspect: Inspector | None = None,
+    files: bool = True,
+    classes: Mapping[str, Sequence[str]] | None = None,
+) -> list[Finding]:
+    """Return everything found, errors first, then in the order of the file.
+
+    Args:
+        events: the manifest.
+        inspect: looks at a video file; None = the package's own inspector, which counts packets.
+        files: open the videos at all; without it only the tables are checked.
+        classes: per head, the labels there should be; None = whatever occurs.
+    """
+    if len(events.videos) == 0:
+        return [Finding("error", "empty", "The manifest lists no videos.", *_file(events))]
+    found: list[Finding] = []
+    if len(events) == 0:
+        found.append(Finding("error", "empty", "The manifest has no events.", *_file(events)))
+    infos: dict[str, Info] = {}
+    if files:
+        found += check_files.check(events, inspect or _inspector(), infos)
+    found += check_times.check(events, {v: i.duration for v, i in infos.items()})
+    found += check_labels.check(events, classes or {})
+    found += _groups(events)
+    return sorted(found, key=_rank)
+
+
+def _rank(finding: Finding) -> tuple[int, str, int]:
+    severity = ("error", "warning", "note").index(finding.severity)
+    return severity, finding.file or "", finding.row if finding.row is not None else -1
+
+
+def _file(events: Events) -> tuple[str | None]:
+    file = events.origin.events_file if events.origin else None
+    return (str(file) if file else None,)
+
+
+def _inspector() -> Inspector:
+    from actionspace.video.inspect import inspect
+
+    return lambda path: inspect(path, exact=False)
+
+
+def _groups(events: Events) -> list[Finding]:
+    """Find groups whose videos lie in several splits."""
+    found = []
+    videos = events.videos[events.videos["group"].notna() & events.videos["split"].notna()]
+    for group, part in videos.groupby("group", sort=True):
+        splits = list(dict.fromkeys(part["split"]))
+        if len(splits) > 1:
+            stray = part["video"][part["split"] != part["split"].mode().iloc[0]]
+            found.append(
+                Finding(
+                    "error",
+                    "group-leak",
+                    f"the group '{group}' lies in {' and '.join(splits)} ({listed(stray)}); keep "
+                    f"it in one split, e.g. with `actionspace split --by group`.",
+                    *of_video(events, stray.iloc[0]),
+                )
+            )
+    without = events.videos[events.videos["split"].isna()]
+    if 0 < len(without) < len(events.videos):
+        found.append(
+            Finding(
+                "warning",
+                "no-split",
+                f"{len(without)} of {len(events.videos)} videos have no split "
+                f"({listed(without['video'])}); they are not used.",
+                *of_video(events, without["video"].iloc[0]),
+            )
+        )
+    return found

@@ -1,0 +1,119 @@
+"""From a published data set as it is unpacked to a manifest."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from actionspace.errors import DataError, UsageError, did_you_mean
+from actionspace.events.io import write
+from actionspace.events.table import Events
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What ``actionspace list datasets`` says of a data set."""
+
+    name: str
+    description: str
+    classes: int
+    licence: str
+    download: str
+    options: str
+
+
+_DATASETS = (
+    DatasetInfo(
+        "mammalnet",
+        "MammalNet: 18,346 trimmed YouTube clips of mammals, 12 behaviours, 173 genera",
+        12,
+        "videos belong to their YouTube authors; annotation as published by the MammalNet authors",
+        "annotation.tar and trimmed_videos.tar.gz of MammalNet, unpacked into one folder",
+        "shots=zero|one|five",
+    ),
+    DatasetInfo(
+        "chimpbehave",
+        "ChimpBehave (and PanAf500): 20-frame clips of zoo (wild) chimpanzees, 7 behaviours",
+        7,
+        "lists MIT; videos on the terms of the ChimpBehave and PanAf authors",
+        "cross_validation_annotations/ of github.com/MitchFuchs/ChimpBehave and the mini-clips, or "
+        "the videos with labels.csv and boxes (cut=true)",
+        "fold=1..5|ood|uas subset=chimpbehave|panaf classes=all|head cut=true",
+    ),
+    DatasetInfo(
+        "kinetics700-diff",
+        "the 103 classes of Kinetics-700 that Kinetics-600 lacks",
+        103,
+        "annotation CC BY 4.0; videos belong to their YouTube authors",
+        "Kinetics-700 clips of those classes in {train,val}/<class>/, or with the official csv "
+        "files, or with k700_diff_{train,val}.txt",
+        "val_as_test=false",
+    ),
+)
+
+_MODULES = {
+    "mammalnet": "mammalnet",
+    "chimpbehave": "chimpbehave",
+    "kinetics700-diff": "kinetics700_diff",
+}
+
+
+def list_datasets(pattern: str = "*") -> list[DatasetInfo]:
+    """Return the data sets whose name fits a shell pattern."""
+    return [info for info in _DATASETS if fnmatch(info.name, pattern)]
+
+
+def class_names(name: str) -> tuple[str, ...]:
+    """Return a data set's classes in the order of their ids.
+
+    Raises:
+        UsageError: there is no such data set.
+    """
+    classes: tuple[str, ...] = _module(name).CLASSES
+    return classes
+
+
+def dataset_events(name: str, source: str | Path, **options: Any) -> Events:
+    """Return the manifest of a data set unpacked under ``source`` (its root).
+
+    Raises:
+        UsageError: unknown data set or option.
+        DataError: the folder does not hold what the data set has; file and row are named.
+    """
+    source = Path(source)
+    manifest: Callable[..., Events] = _module(name).manifest
+    known = [p for p in inspect.signature(manifest).parameters if p != "source"]
+    for option in options:
+        if option not in known:
+            hint = did_you_mean(option, known) or f" It has: {', '.join(known)}."
+            raise UsageError(f"The data set '{name}' has no option '{option}'.{hint}")
+    if not source.is_dir():
+        raise DataError(f"{source} is not a folder; give the folder '{name}' was unpacked into.")
+    return manifest(source, **options)
+
+
+def prepare(name: str, source: str | Path, out: str | Path | None = None, **options: Any) -> Path:
+    """Write the manifest of a data set and return its path.
+
+    ``out`` is a ``.csv`` or ``.parquet`` file or a folder; None = ``source/manifest.csv``. Video
+    paths are written relative to it; if it does not lie above the videos, reading it needs
+    ``root=source``.
+
+    Raises:
+        UsageError: unknown data set or option.
+        DataError: the folder does not hold what the data set has.
+    """
+    events = dataset_events(name, source, **options)
+    return write(events, Path(out) if out is not None else Path(source) / "manifest.csv")
+
+
+def _module(name: str) -> Any:
+    if name not in _MODULES:
+        hint = did_you_mean(name, _MODULES) or f" There is: {', '.join(_MODULES)}."
+        raise UsageError(f"There is no data set '{name}'.{hint}")
+    return import_module(f"actionspace.datasets.{_MODULES[name]}")

@@ -1,0 +1,56 @@
+"""Check a recipe before it runs: keys, encoder, weights, data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from actionspace.datasets.check import Finding
+from actionspace.encoders.create import list_encoders
+from actionspace.errors import ActionspaceError, did_you_mean
+from actionspace.recipes.loader import load_recipe
+from actionspace.recognition.recipe import LinearProbeRecipe
+
+
+def check_recipe(name: str | os.PathLike[str]) -> list[Finding]:
+    """Return what would stop, or surprise, somebody who trains this recipe here.
+
+    Raises:
+        UsageError: there is no such recipe.
+    """
+    where = os.fspath(name)
+    try:
+        recipe = load_recipe(name)
+    except ActionspaceError as e:
+        if not Path(where).is_file():
+            raise
+        return [Finding("error", "recipe", str(e), where)]
+    return [*_encoder_findings(recipe, where), *_data_findings(recipe, where)]
+
+
+def _encoder_findings(recipe: LinearProbeRecipe, where: str) -> list[Finding]:
+    name = recipe.encoder.removeprefix("untrained:")
+    if ":" in name:  # anyone's own module:fn
+        return []
+    known = {info.name: info for info in list_encoders()}
+    if name not in known:
+        message = f"there is no encoder '{name}'.{did_you_mean(name, known)}"
+        return [Finding("error", "encoder", message, where)]
+    if recipe.weights is not None:
+        if Path(recipe.weights).is_file():
+            return []
+        return [Finding("error", "weights", f"{recipe.weights} does not exist.", where)]
+    if "to download" in known[name].weights:
+        message = f"the weights of '{name}' are {known[name].weights} at the first use."
+        return [Finding("note", "weights", message, where)]
+    return []
+
+
+def _data_findings(recipe: LinearProbeRecipe, where: str) -> list[Finding]:
+    if recipe.data is None:
+        source = f"actionspace prepare {recipe.dataset} SOURCE" if recipe.dataset else "your own"
+        message = f"no data is set; give data=MANIFEST when training ({source})."
+        return [Finding("note", "data", message, where)]
+    if not Path(recipe.data).exists():
+        return [Finding("error", "data", f"the manifest {recipe.data} does not exist.", where)]
+    return []

@@ -1,0 +1,280 @@
+"""Features for a recipe: which views, which store, and running the encoder where needed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from actionspace.errors import RunError, UsageError
+from actionspace.paths import cache_dir, sha256_json
+from actionspace.recognition.recipe import LinearProbeRecipe, ViewsConfig
+
+if TYPE_CHECKING:
+    from actionspace.encoders.encoder import Encoder
+    from actionspace.encoders.spec import ClipSpec
+    from actionspace.events.table import Events
+    from actionspace.features.foreign import Features
+    from actionspace.video.views import Views
+
+Purpose = Literal["train", "val", "test", "untrimmed"]
+
+
+def pick_device(name: str) -> str:
+    """Return a torch device name; ``auto`` is a GPU when there is one."""
+    import torch
+
+    if name != "auto":
+        return name
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def build_views(
+    config: ViewsConfig, spec: ClipSpec, resize: Literal["fast", "exact"], seed: int = 0
+) -> Views:
+    """Return the views a section of a recipe means for an encoder that wants ``spec`` clips."""
+    from actionspace.video.views import Views
+
+    return Views(
+        frames=config.frames or spec.frames,
+        stride=config.stride or spec.stride,
+        size=config.size or spec.size,
+        short_side=config.short_side or spec.short_side,
+        geometry=config.geometry or spec.geometry,
+        resize=resize,
+        clips=config.clips,
+        augment=config.augment,
+        out_of_bound=config.out_of_bound,
+        fps=config.fps or spec.fps,
+        seed=seed,
+    )
+
+
+class Encoding:
+    """Features of one recipe, from a given source or from its encoder, made when asked for."""
+
+    def __init__(
+        self,
+        recipe: LinearProbeRecipe,
+        *,
+        features: Features | str | os.PathLike[str] | None = None,
+        encoder: Encoder | None = None,
+        expect: dict[str, Any] | None = None,
+    ) -> None:
+        """Prepare; nothing is read or run yet.
+
+        Args:
+            recipe: says which encoder and which views.
+            features: a store (or its path) to use instead of the encoder.
+            encoder: an encoder made already.
+            expect: the ``encoder`` entry of a run; another encoder is refused.
+        """
+        self.recipe = recipe
+        self._encoder = encoder
+        self._expect = expect or {}
+        place = features if features is not None else recipe.features
+        self._given = _open(place, recipe.feature_options)
+        self._dense: dict[Path, tuple[Features, set[str]]] = {}
+
+    @property
+    def given(self) -> Features | None:
+        """The source that was handed in, if any."""
+        return self._given
+
+    @property
+    def device(self) -> str:
+        """Where the encoder runs, or would."""
+        return pick_device(self.recipe.device)
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder, made when first asked for.
+
+        Raises:
+            RunError: its weights are not those the run was trained with.
+        """
+        if self._encoder is None:
+            from actionspace.encoders.create import create_encoder
+
+            self._encoder = create_encoder(
+                self.recipe.encoder,
+                weights=self._weights(),
+                device=self.device,
+                **self.recipe.encoder_options,
+            )
+        self._check(self._encoder)
+        return self._encoder
+
+    @property
+    def one_grid(self) -> bool:
+        """Whether training and testing share one dense grid, so that one pass serves both."""
+        config = self.recipe.clips
+        same = config.train == config.test == config.val and not config.stochastic_depth
+        return self._given is None and config.rows == "dense" and same
+
+    def describe(self) -> dict[str, Any]:
+        """Return what ``labels.json`` and ``environment.json`` say of the encoder."""
+        if self._given is not None:
+            about = dict(getattr(self._given, "fingerprint", {}))
+            known = {"name": about.get("encoder"), "weights_hash": about.get("weights")}
+            return {**known, "dim": self._given.dim, "parameters": 0}
+        encoder = self.encoder
+        return {
+            "name": encoder.name,
+            "weights_hash": encoder.weights_hash,
+            "licence": encoder.licence,
+            "dim": encoder.dim,
+            "parameters": sum(p.numel() for p in encoder.parameters()),
+        }
+
+    def span_seconds(self, fps: float) -> float:
+        """Return what one clip spans in a video of ``fps`` frames per second (NaN: 25)."""
+        if self._given is not None and self._encoder is None:
+            about = dict(getattr(self._given, "fingerprint", {}))
+            frames, stride = about.get("frames"), about.get("stride")
+            nominal = about.get("fps")
+            span = frames * stride if frames and stride else 0
+        else:
+            views = self.views("untrimmed")
+            span, nominal = views.span, views.fps
+        rate = nominal or (fps if fps > 0 else 25.0)
+        return float(span / rate)
+
+    def views(self, purpose: Purpose) -> Views:
+        """Return the views of a purpose; ``untrimmed`` is one deterministic view per window."""
+        config, spec = self.recipe.clips, self.encoder.clip
+        if purpose == "untrimmed":
+            section = config.test.model_copy(update={"clips": 1, "augment": 0})
+            if (section.geometry or spec.geometry) == "three":
+                section = section.model_copy(update={"geometry": "center"})
+            return build_views(section, spec, config.resize)
+        section = {"train": config.train, "val": config.val, "test": config.test}[purpose]
+        return build_views(section, spec, config.resize, config.seed)
+
+    def source(self, events: Events, purpose: Purpose, *, tag: str = "predict") -> Features:
+        """Return features of the manifest's videos, running the encoder where they are missing.
+
+        Args:
+            events: the manifest; with event rows, its events say where clips lie.
+            purpose: whose views.
+            tag: keeps event rows of training (with gaps) and prediction (without) apart.
+        """
+        if self._given is not None:
+            return self._given
+        rows = "dense" if purpose == "untrimmed" else self.recipe.clips.rows
+        views = self.views(purpose)
+        stochastic = self.recipe.clips.stochastic_depth and purpose == "train"
+        place = self._place(events, views, rows, stochastic, tag)
+        videos = set(events.videos["video"])
+        if place in self._dense and videos <= self._dense[place][1]:
+            return self._dense[place][0]
+        store = self._extract(events, place, views, rows, stochastic)
+        if rows == "dense":
+            self._dense[place] = (store, videos | self._dense.get(place, (store, set()))[1])
+        return store
+
+    def _extract(
+        self, events: Events, place: Path, views: Views, rows: str, stochastic: bool
+    ) -> Features:
+        from actionspace.features.extract import extract
+
+        config = self.recipe.clips
+        return extract(
+            events,
+            self.encoder,
+            place,
+            views=views,
+            rows=rows,
+            hop=config.hop if rows == "dense" else None,
+            dtype=config.dtype,
+            batch_size=config.batch_size,
+            precision=config.precision,
+            compile=config.compile,
+            policy=config.policy,
+            threads=config.threads,
+            stochastic_depth=stochastic,
+            time_limit=config.time_limit,
+        )
+
+    def _place(self, events: Events, views: Views, rows: str, stochastic: bool, tag: str) -> Path:
+        config = self.recipe.clips
+        about = {
+            "encoder": self.encoder.identity,
+            "clip": self.encoder.clip.as_dict(),
+            "views": vars(views),
+            "rows": rows,
+            "hop": config.hop if rows == "dense" else None,
+            "how": [config.dtype, config.precision, config.compile, config.batch_size, stochastic],
+            "device": self.device.partition(":")[0],
+            "root": str(events.root.resolve()),
+            "tag": tag if rows == "events" else "",
+        }
+        slug = "".join(c if c.isalnum() else "_" for c in self.encoder.name)[-40:]
+        return cache_dir() / "features" / f"{slug}-{sha256_json(about)[:16]}"
+
+    def _weights(self) -> str | None:
+        """Return the recipe's weight file, or None where it lies elsewhere now."""
+        weights = self.recipe.weights
+        if weights is None or not self._expect or Path(weights).exists():
+            return weights
+        looks_like_file = any(c in weights for c in "/\\.")
+        if looks_like_file:
+            raise RunError(
+                f"The run was trained with the weights {weights}, which are not here. Give the "
+                f"file's place on this machine as weights=; its hash must be "
+                f"{self._expect.get('weights_hash')}."
+            )
+        return weights
+
+    def _check(self, encoder: Encoder) -> None:
+        expected = self._expect.get("weights_hash")
+        if expected and encoder.weights_hash != expected:
+            raise RunError(
+                f"Encoder '{encoder.name}' here has the weights {encoder.weights_hash}, the run "
+                f"was trained with {expected}. Give the right file as weights=."
+            )
+
+
+def _open(
+    features: Features | str | os.PathLike[str] | None, options: dict[str, Any]
+) -> Features | None:
+    if features is None:
+        return None
+    if isinstance(features, (str, os.PathLike)):
+        from actionspace.features.foreign import open_features
+
+        return open_features(Path(features), **options)
+    return features
+
+
+def adopt(recipe: LinearProbeRecipe, source: Features) -> LinearProbeRecipe:
+    """Return the recipe with encoder, rows and views of a store of ours that was handed in.
+
+    A run trained on it then predicts from raw video in the same way. Features of other makes leave
+    the recipe as it is.
+
+    Raises:
+        UsageError: the store's views are random; there is nothing to repeat on a new video.
+    """
+    about = dict(getattr(source, "fingerprint", {}))
+    if not about:
+        return recipe
+    if about.get("augment"):
+        raise UsageError("A store of random training views cannot stand for every split.")
+    same = {name: about[name] for name in ViewsConfig.model_fields if name in about}
+    views = ViewsConfig.model_validate(same)
+    clips = recipe.clips.model_copy(
+        update={
+            "rows": about.get("rows", "dense"),
+            "hop": about.get("hop"),
+            "resize": about.get("resize", recipe.clips.resize),
+            "train": views,
+            "val": views,
+            "test": views,
+        }
+    )
+    options = about.get("options") or {}
+    name = about.get("encoder", recipe.encoder)
+    return recipe.model_copy(update={"clips": clips, "encoder": name, "encoder_options": options})

@@ -1,0 +1,202 @@
+"""Evaluate a run, or predictions made earlier: the same code, so the same numbers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from actionspace.errors import DataError, RunError
+from actionspace.paths import write_json
+from actionspace.recognition import data as manifest
+from actionspace.recognition.encode import Encoding
+from actionspace.recognition.infer import Mode, infer
+from actionspace.recognition.measure import measure
+from actionspace.recognition.probe import Average, Probe
+from actionspace.recognition.recipe import LinearProbeRecipe
+from actionspace.training.predictions import (
+    Predictions,
+    is_predictions,
+    read_predictions,
+    write_predictions,
+)
+from actionspace.training.run import Run
+
+if TYPE_CHECKING:
+    from actionspace.events.table import Events
+    from actionspace.features.foreign import Features
+
+FOLDS = "folds"
+
+
+def evaluate(
+    target: Run | str | os.PathLike[str],
+    data: str | os.PathLike[str] | Events | None = None,
+    *,
+    split: str | None = None,
+    average: Average | None = None,
+    features: Features | str | os.PathLike[str] | None = None,
+    bootstrap: int | None = None,
+    weights: str | None = None,
+    device: str | None = None,
+) -> dict[str, Any]:
+    """Return the metrics of a run or of a predictions folder and write them to ``metrics.json``.
+
+    A run predicts the videos of a split and keeps the predictions in ``predictions/<split>``; a
+    run trained with folds is evaluated on its pooled predictions of the folds. A predictions
+    folder is scored again from the raw scores it keeps; no video is opened.
+
+    Args:
+        target: a run or a predictions folder.
+        data: manifest with the truth; None = the run's own, or what the predictions brought along.
+        split: which part of the manifest; None = ``test`` for a run, everything for predictions
+            (or, without a ``data`` of its own and trained with folds, the folds).
+        average: ``prob`` or ``score``; None = the recipe's.
+        features: store to use instead of the encoder.
+        bootstrap: resamples for the intervals; None = the recipe's.
+        weights, device: where the encoder's weights are and where it runs, if not as in the recipe.
+
+    Raises:
+        RunError: the target is neither, or its encoder cannot be had.
+        DataError: the manifest has no such split or no truth.
+    """
+    path = target.path if isinstance(target, Run) else Path(target)
+    if is_predictions(path):
+        return _evaluate_folder(path, data, split, average, bootstrap)
+    run = Run.open(path)
+    recipe = recipe_of(run, weights=weights, device=device)
+    config = recipe.evaluation
+    if data is None and recipe.folds and split in (None, "test", FOLDS):
+        folder, name = run.predictions_dir / FOLDS, FOLDS
+    else:
+        name = split or "test"
+        events = manifest.load(*_manifest(run, recipe, data))
+        encoding = encoding_of(run, recipe, features, events if data is None else None)
+        probe = Probe.load(run)
+        events = _same_splits(events, recipe, name)
+        predictions = predict_split(probe, encoding, events, name, average or config.average)
+        folder = write_predictions(predictions, run.predictions_dir / name)
+    metrics = measure(
+        read_predictions(folder),
+        average=average or config.average,
+        bootstrap=config.bootstrap if bootstrap is None else bootstrap,
+        confidence=config.confidence,
+        split=name,
+    )
+    if name == FOLDS and "folds" in run.metrics:
+        metrics["folds"] = run.metrics["folds"]
+    run.write_metrics(metrics)
+    return metrics
+
+
+def _evaluate_folder(
+    path: Path,
+    data: str | os.PathLike[str] | Events | None,
+    split: str | None,
+    average: Average | None,
+    bootstrap: int | None,
+) -> dict[str, Any]:
+    predictions = read_predictions(path)
+    truth = None
+    if data is not None:
+        truth = manifest.load(data)
+        if split is not None:
+            truth = truth.select(split=split)
+    about = predictions.labels
+    config = LinearProbeRecipe().evaluation.model_copy(update=about.get("evaluation") or {})
+    metrics = measure(
+        predictions,
+        truth,
+        average=average or about.get("average", "prob"),
+        bootstrap=config.bootstrap if bootstrap is None else bootstrap,
+        confidence=config.confidence,
+        split=split or about.get("split"),
+    )
+    write_json(path / "metrics.json", metrics)
+    return metrics
+
+
+def predict_split(
+    probe: Probe,
+    encoding: Encoding,
+    events: Events,
+    split: str,
+    average: Average | None = None,
+    mode: Mode = "auto",
+) -> Predictions:
+    """Predict the videos of one split (or all, where the manifest has no splits)."""
+    if events.videos["split"].notna().any():
+        events = events.select(split=split)
+    config = encoding.recipe.evaluation
+    found = infer(probe, encoding, events, mode=mode, average=average or config.average)
+    found.labels["split"] = split
+    found.labels["evaluation"] = config.model_dump()
+    return found
+
+
+def recipe_of(
+    run: Run, *, weights: str | None = None, device: str | None = None
+) -> LinearProbeRecipe:
+    """Return the recipe a run was trained with, with what differs on this machine.
+
+    Raises:
+        RunError: the config is not a linear probe's.
+    """
+    from actionspace.config import parse
+    from actionspace.errors import ConfigError
+
+    try:
+        recipe = parse(LinearProbeRecipe, run.config, str(run.path / "config.yaml"))
+    except ConfigError as e:
+        raise RunError(f"{e}. The run is of another version; train it again.") from e
+    changed = {k: v for k, v in (("weights", weights), ("device", device)) if v is not None}
+    return recipe.model_copy(update=changed)
+
+
+def encoding_of(
+    run: Run,
+    recipe: LinearProbeRecipe,
+    features: Features | str | os.PathLike[str] | None = None,
+    events: Events | None = None,
+) -> Encoding:
+    """Return where a run's features come from.
+
+    The store it was trained on is used again for the videos it holds (``events``); else its
+    encoder, whose weights must be the same.
+    """
+    stored = recipe.features
+    recipe = recipe.model_copy(update={"features": None})
+    about = run.labels.get("encoder") or {}
+    if features is None and stored is not None:
+        usable = events is not None and Path(stored).exists()
+        if usable:
+            features = stored
+        elif not about.get("name"):
+            raise RunError(
+                f"{run.path} was trained on features of another make ({stored}); give the "
+                "features of these videos as features=."
+            )
+    return Encoding(recipe, features=features, expect=about)
+
+
+def _manifest(
+    run: Run, recipe: LinearProbeRecipe, data: str | os.PathLike[str] | Events | None
+) -> tuple[str | os.PathLike[str] | Events, str | None]:
+    if data is not None:
+        return data, None
+    if recipe.data is None:
+        raise DataError(
+            f"{run.path} was trained on a manifest in memory; give the one to evaluate as data=."
+        )
+    if not Path(recipe.data).exists():
+        raise DataError(
+            f"The run's manifest {recipe.data} is not here; give the one to evaluate as data=."
+        )
+    return recipe.data, recipe.root
+
+
+def _same_splits(events: Events, recipe: LinearProbeRecipe, split: str) -> Events:
+    """Make the splits that training made, where the manifest has none (same seed, same splits)."""
+    if events.videos["split"].notna().any() or recipe.folds:
+        return events
+    return manifest.with_splits(events, recipe.split, lambda _: None)

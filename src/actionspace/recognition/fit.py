@@ -1,0 +1,131 @@
+"""Train a linear probe: encode once, fit, refit on everything, evaluate, leave a run."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from actionspace.errors import UsageError
+from actionspace.recognition import data as manifest
+from actionspace.recognition.encode import Encoding, adopt
+from actionspace.recognition.probe import Probe
+from actionspace.recognition.recipe import LinearProbeRecipe
+from actionspace.recognition.task import Task
+from actionspace.training.environment import Stopwatch, describe
+from actionspace.training.predictions import Predictions, write_predictions
+from actionspace.training.run import Run
+
+if TYPE_CHECKING:
+    from actionspace.encoders.encoder import Encoder
+    from actionspace.events.table import Events
+    from actionspace.features.foreign import Features
+
+
+def train(
+    recipe: LinearProbeRecipe,
+    *,
+    out: str | os.PathLike[str],
+    data: str | os.PathLike[str] | Events | None = None,
+    features: Features | str | os.PathLike[str] | None = None,
+    encoder: Encoder | None = None,
+    folds: int | None = None,
+    overwrite: bool = False,
+    report: bool = True,
+) -> Run:
+    """Train a linear probe and leave a run folder.
+
+    The strength of the penalty is chosen on the validation split (where there is none, on grouped
+    inner folds of the training split), the head is refitted on training and validation data, and
+    the test split is evaluated. With folds every group is tested once by a head that never saw it;
+    the head that stays is fitted on everything.
+
+    Args:
+        recipe: all options.
+        out: the run folder.
+        data: manifest; None = ``recipe.data``.
+        features: store to use instead of the encoder; None = ``recipe.features``.
+        encoder: an encoder made already, in place of ``recipe.encoder``.
+        folds: number of folds; None = ``recipe.folds``.
+        overwrite: replace a finished run.
+        report: write ``report.html``.
+
+    Raises:
+        UsageError: no data, or more folds than groups.
+        DataError: no labels, one class only, test labels that are nowhere in training.
+        RunError: ``out`` holds a finished run or something else.
+        StoreError, VideoError, WeightsError: from encoding.
+    """
+    given = data if data is not None else recipe.data
+    if given is None:
+        raise UsageError("Give the labelled videos as data=MANIFEST (a CSV file or a folder).")
+    Run.check_free(out, overwrite=overwrite)
+    watch = Stopwatch()
+    events = manifest.load(given, recipe.root)
+    encoding = Encoding(recipe, features=features, encoder=encoder)
+    if encoding.given is not None:
+        recipe = adopt(recipe, encoding.given)
+    recipe = recipe.model_copy(
+        update={**_places(given, features, recipe.root), "folds": folds or recipe.folds}
+    )
+    encoding.recipe = recipe
+    task = Task(recipe, encoding, events, watch)
+    task.prepare()
+    run = Run.start(out, overwrite=overwrite)
+    run.write_config(recipe)
+    probe, predictions, metrics = task.cross_validate() if recipe.folds else task.fit_and_test()
+    environment = _save(run, task, probe, predictions, metrics)
+    run.finish(environment)
+    if report:
+        from actionspace.report.html import write_report
+
+        write_report(run.path, events=task.events)
+    return run
+
+
+def _places(given: Any, features: Any, root: str | None) -> dict[str, str]:
+    """Return what lies on disk by its absolute path, so that a run does not depend on the folder
+    it was started from.
+    """
+    store = getattr(features, "path", features)
+    paths = {"data": given, "features": store, "root": root}
+    return {
+        name: os.path.abspath(path)  # noqa: PTH100 (links stay as they are)
+        for name, path in paths.items()
+        if isinstance(path, (str, os.PathLike))
+    }
+
+
+def _save(
+    run: Run,
+    task: Task,
+    probe: Probe,
+    predictions: Predictions | None,
+    metrics: dict[str, Any],
+) -> dict[str, Any]:
+    """Write everything but ``environment.json``, whose content is returned."""
+    about = task.encoding.describe()
+    if predictions is not None:
+        name = "folds" if task.recipe.folds else "test"
+        write_predictions(predictions, run.predictions_dir / name)
+    if metrics:
+        run.write_metrics(metrics)
+    run.write_trials(task.trials)
+    probe.save(run, {"encoder": about, "recipe": task.recipe.name})
+    head = probe.head.weight.size + probe.head.bias.size
+    return describe(
+        device=task.encoding.device,
+        stopwatch=task.watch,
+        trainable_parameters=head,
+        total_parameters=head + int(about.get("parameters") or 0),
+        extra={
+            "encoder": about,
+            "data": {
+                "videos": len(task.events.videos),
+                "events": len(task.events),
+                "classes": task.targets.classes,
+                "hash": manifest.content_hash(task.events, task.column),
+            },
+            "notes": task.notes,
+            "skipped": task.skipped | (predictions.skipped if predictions else {}),
+        },
+    )

@@ -1,0 +1,137 @@
+"""Raw video in, events out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from actionspace.recognition.evaluate import encoding_of, recipe_of
+from actionspace.recognition.infer import Mode, infer
+from actionspace.recognition.inputs import Input, resolve
+from actionspace.recognition.probe import Average, Background, Probe
+from actionspace.training.export import export
+from actionspace.training.predictions import Predictions, write_predictions
+from actionspace.training.run import Run
+
+if TYPE_CHECKING:
+    from actionspace.events.table import Events
+    from actionspace.features.foreign import Features
+
+
+def predict(
+    run: Run | str | os.PathLike[str],
+    inputs: Input | Events | Sequence[Input],
+    **options: Any,
+) -> Events:
+    """Return predicted events; see :func:`predictions` for the options and for scores."""
+    return predictions(run, inputs, **options).events
+
+
+def predictions(
+    run: Run | str | os.PathLike[str],
+    inputs: Input | Events | Sequence[Input],
+    *,
+    out: str | os.PathLike[str] | None = None,
+    format: str | None = None,
+    mode: Mode = "auto",
+    split: str | None = None,
+    root: str | None = None,
+    average: Average | None = None,
+    features: Features | str | os.PathLike[str] | None = None,
+    threshold: float | None = None,
+    smooth: float | None = None,
+    min_duration: float | None = None,
+    merge_gap: float | None = None,
+    policy: str | None = None,
+    weights: str | None = None,
+    device: str | None = None,
+) -> Predictions:
+    """Predict videos with a trained run.
+
+    A clip gets a label and a score; an untrimmed video is swept once, and smoothed scores over
+    time become events. A bad video is left out and listed with its reason (``skipped``). Nothing
+    is written before everything is done.
+
+    Args:
+        run: a run folder.
+        inputs: videos, folders, globs, a manifest or annotation file, or events in memory. A
+            manifest's crops are used; its annotations, if any, go along as truth.
+        out: a folder for scores and events, or one file (``.csv``, ``.json``, ``.boris``).
+        format: format of that file, if its ending does not say.
+        mode: ``clip``, ``untrimmed``, or ``auto``: by the manifest's events, else by duration.
+        split: only this split of a manifest.
+        root: folder the manifest's paths are relative to.
+        average: how views are averaged; None = the recipe's.
+        features: store to use instead of the encoder.
+        threshold: probability below which nothing is said to happen, instead of the run's rule.
+        smooth, min_duration, merge_gap: seconds; None = the recipe's.
+        policy: for bad videos, ``raise``, ``skip`` or ``partial``; None = the recipe's.
+        weights, device: where the encoder's weights are and where it runs, if not as in the recipe.
+
+    Raises:
+        UsageError: there is nothing to predict.
+        RunError: not a run, or its encoder cannot be had.
+    """
+    run = run if isinstance(run, Run) else Run.open(run)
+    recipe = recipe_of(run, weights=weights, device=device)
+    changed = {"smooth": smooth, "min_duration": min_duration, "merge_gap": merge_gap}
+    how = recipe.predict.model_copy(update={k: v for k, v in changed.items() if v is not None})
+    clips = recipe.clips.model_copy(update={"policy": policy} if policy else {})
+    recipe = recipe.model_copy(update={"predict": how, "clips": clips})
+    events = resolve(inputs, root)
+    if split is not None:
+        events = events.select(split=split)
+    probe = Probe.load(run)
+    if threshold is not None:
+        note = f"A threshold of {threshold:.4g} was asked for."
+        head = replace(probe.head, thresholds=(threshold,))
+        probe = replace(probe, head=head, background=_with_threshold(probe.background, note))
+    encoding = encoding_of(run, recipe, features)
+    found = infer(probe, encoding, events, mode=mode, average=average or recipe.evaluation.average)
+    found.labels["run"] = run.path.name
+    found.labels["split"] = split
+    found.labels["evaluation"] = recipe.evaluation.model_dump()
+    if out is not None:
+        _write(found, Path(out), format)
+    return found
+
+
+def _with_threshold(background: Background, note: str) -> Background:
+    if background.kind == "trained":
+        return replace(background, note=f"{background.note} {note}")
+    return Background("threshold", background.label, note)
+
+
+def _write(found: Predictions, out: Path, format: str | None) -> None:
+    if format is None and out.suffix == "":
+        write_predictions(found, out)
+    else:
+        export(found.events, out, format)
+
+
+def summary(found: Predictions) -> str:
+    """Return in a few lines what was found: events per video, the background rule, skips."""
+    rows, background = found.events.rows, found.labels.get("background") or {}
+    column = next(iter(found.labels["heads"]))
+    lines = []
+    for video in found.events.videos["video"]:
+        if video in found.skipped:
+            lines.append(f"{video}: skipped, {found.skipped[video]}")
+            continue
+        here = rows[rows["video"] == video]
+        if video in found.labels.get("untrimmed", []):
+            counts = here[column].value_counts().sort_index()
+            told = ", ".join(f"{n} x {name}" for name, n in counts.items()) or "nothing happens"
+            lines.append(f"{video}: {len(here)} events ({told})")
+        else:
+            told = "; ".join(
+                f"{label or 'nothing'} {score:.2f}"
+                for label, score in zip(here[column], here["score"], strict=True)
+            )
+            lines.append(f"{video}: {told}")
+    if found.labels.get("untrimmed") and background.get("note"):
+        lines.append(f"background: {background['kind']}. {background['note']}")
+    return "\n".join(lines)

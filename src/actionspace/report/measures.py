@@ -1,0 +1,132 @@
+"""The measures of ``metrics.json`` as the page shows them: named, with interval and chance."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+HEADLINES = ("top1_accuracy", "mean_class_accuracy", "macro_f1", "map")
+OVER_TIME = ("frame_accuracy", "cohen_kappa", "frame_f1", "segmental_f1@0.50", "edit_score")
+NAMES = {
+    "top1_accuracy": "Top-1 accuracy",
+    "top5_accuracy": "Top-5 accuracy",
+    "micro_accuracy": "Micro accuracy",
+    "mean_class_accuracy": "Mean class accuracy",
+    "macro_f1": "Macro F1",
+    "micro_f1": "Micro F1",
+    "map": "Mean average precision",
+    "mmit_map": "Mean average precision per clip",
+    "ece": "Calibration error",
+    "frame_accuracy": "Frame accuracy",
+    "frame_f1": "Frame F1",
+    "cohen_kappa": "Cohen’s kappa",
+    "edit_score": "Edit score",
+}
+MEANS = {
+    "top1_accuracy": "clips named right",
+    "top5_accuracy": "clips whose class is among the five best guesses",
+    "mean_class_accuracy": "every class counts the same",
+    "macro_f1": "precision and recall together, every class alike",
+    "map": "how well clips of a class rank before the others",
+    "ece": "gap between stated confidence and accuracy; lower is better",
+    "frame_accuracy": "share of the annotated time named right",
+    "frame_f1": "precision and recall over time, every class alike",
+    "cohen_kappa": "agreement beyond chance, at most 1",
+    "segmental_f1@0.50": "bouts found with half of them overlapping or more",
+    "edit_score": "order of the bouts, 0 to 100",
+}
+NO_PERCENT = ("cohen_kappa", "kendall_tau", "edit_score", "mcc", "r2")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One figure: ``value``, interval and chance on the measure's own scale, as stored."""
+
+    key: str
+    name: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    chance: float | None = None
+    means: str = ""
+
+    @property
+    def top(self) -> float:
+        """Upper end of the measure's scale."""
+        return 100.0 if self.key == "edit_score" else 1.0
+
+    @property
+    def unit(self) -> str:
+        """``%`` where a share is shown as per cent."""
+        return "" if any(word in self.key for word in NO_PERCENT) else "%"
+
+    def show(self, value: float | None) -> str:
+        """Return a value of this measure as the page prints it, without its unit."""
+        if value is None or not math.isfinite(value):
+            return "–"
+        if self.unit:
+            return f"{100 * value:.1f}"
+        return f"{value:.1f}" if self.top > 1 else f"{value:.2f}"
+
+
+def measures(metrics: Mapping[str, Any], chance: Mapping[str, float]) -> list[Measure]:
+    """Return every plain number of ``metrics.json`` as a measure, the important ones first.
+
+    Intervals are read from ``<name>_ci`` or from ``intervals``, chance from ``chance``.
+    """
+    stored_chance, intervals = metrics.get("chance") or {}, metrics.get("intervals") or {}
+    found = []
+    for key, value in metrics.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not _is_measure(key):
+            continue
+        low, high = _pair(metrics.get(f"{key}_ci") or intervals.get(key))
+        found.append(
+            Measure(
+                key,
+                _name(key),
+                float(value),
+                low,
+                high,
+                stored_chance.get(key, chance.get(key)),
+                MEANS.get(key, ""),
+            )
+        )
+    rank = {key: i for i, key in enumerate((*HEADLINES, *OVER_TIME))}
+    return sorted(found, key=lambda m: rank.get(m.key, len(rank)))
+
+
+def is_over_time(measure: Measure) -> bool:
+    """Whether a measure compares whole videos moment by moment (else it counts clips)."""
+    return measure.key in OVER_TIME or measure.key.startswith(("frame_", "segmental_"))
+
+
+def headline(every: Sequence[Measure]) -> list[Measure]:
+    """Return the measures that are shown big, four at most."""
+    chosen = [m for m in every if m.key in (*HEADLINES, *OVER_TIME)]
+    return chosen[:4] or list(every[:4])
+
+
+def _is_measure(key: str) -> bool:
+    return bool(
+        re.search(r"accuracy|f1|map|ap@|kappa|edit_score|ece|recall|precision|tau|r2|auc", key)
+    )
+
+
+def _name(key: str) -> str:
+    if key in NAMES:
+        return NAMES[key]
+    if key.startswith("segmental_f1@"):
+        return f"Segmental F1 @ {key.partition('@')[2]}"
+    text = key.replace("_", " ").replace("f1", "F1").replace("macro top", "macro top-")
+    return text[:1].upper() + text[1:]
+
+
+def _pair(value: Any) -> tuple[float | None, float | None]:
+    if isinstance(value, Mapping):
+        value = (value.get("low"), value.get("high"))
+    if isinstance(value, list | tuple) and len(value) == 2 and None not in value:
+        return float(value[0]), float(value[1])
+    return None, None

@@ -1,0 +1,110 @@
+"""Intervals: the vectorised equal the plain loop, coverage, none from one group."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from actionspace.errors import DataError, UsageError
+from actionspace.metrics import classification as C
+from actionspace.metrics import intervals as I
+
+
+def _case(
+    rows: int = 120, classes: int = 6, groups: int = 9, seed: int = 0
+) -> tuple[np.ndarray, ...]:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, rows)
+    scores = rng.normal(size=(rows, classes)).round(1)  # ties included
+    scores[np.arange(rows), labels] += 1
+    return scores, labels, rng.integers(0, groups, rows)
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_single_label_intervals_equal_the_loop(grouped: bool) -> None:
+    scores, labels, groups = _case()
+    names = [str(i) for i in range(scores.shape[1])]
+    options = {"groups": groups if grouped else None, "n": 60, "seed": 3}
+    fast = I.single_label_intervals(scores, labels, **options)  # type: ignore[arg-type]
+    assert fast.keys() == C.single_label_metrics(scores, labels, names).keys()
+    for name, interval in fast.items():
+        slow = I.bootstrap(
+            lambda s, y, name=name: C.single_label_metrics(s, y, names)[name],
+            scores,
+            labels,
+            **options,  # type: ignore[arg-type]
+        )
+        assert interval == pytest.approx(slow, abs=1e-12), name
+
+
+def test_multi_label_intervals_equal_the_loop() -> None:
+    scores, labels, groups = _case(rows=60, classes=4)
+    targets = (np.arange(4) == labels[:, None]) | (scores > 1.5)
+    targets[:, 2] = False  # a class without positives
+    names = [str(i) for i in range(4)]
+    fast = I.multi_label_intervals(scores, targets, groups=groups, n=40)
+    for name, interval in fast.items():
+        slow = I.bootstrap(
+            lambda s, y, name=name: C.multi_label_metrics(s, y, names)[name],
+            scores,
+            targets,
+            groups=groups,
+            n=40,
+        )
+        assert interval == pytest.approx(slow, abs=1e-12), name
+
+
+def test_deterministic_by_seed_and_ordered() -> None:
+    scores, labels, groups = _case()
+    first = I.single_label_intervals(scores, labels, groups=groups, n=200)
+    assert first == I.single_label_intervals(scores, labels, groups=groups, n=200)
+    assert first != I.single_label_intervals(scores, labels, groups=groups, n=200, seed=1)
+    for low, high in first.values():
+        assert 0 <= low <= high <= 1
+
+
+def test_whole_groups_are_drawn() -> None:
+    """Rows of a group are copies of each other, so grouping must widen the interval."""
+    rng = np.random.default_rng(0)
+    hit = np.repeat(rng.random(20) < 0.5, 30)
+    groups = np.repeat(np.arange(20), 30)
+    by_group = I.bootstrap(np.mean, hit, groups=groups, n=400)
+    by_row = I.bootstrap(np.mean, hit, n=400)
+    ratio = (by_group[1] - by_group[0]) / (by_row[1] - by_row[0])
+    assert ratio == pytest.approx(np.sqrt(30), rel=0.3)
+
+
+def test_covers_the_truth_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(1)
+    inside = 0
+    for seed in range(80):
+        hit = np.repeat(rng.random(40) < 0.7, 2)
+        low, high = I.bootstrap(
+            np.mean, hit, groups=np.repeat(np.arange(40), 2), n=100, level=0.9, seed=seed
+        )
+        inside += low <= 0.7 <= high
+    assert 0.75 < inside / 80 < 0.99
+
+
+def test_undefined_replicates_are_left_out() -> None:
+    values = np.array([1.0, np.nan, 3.0])
+    low, high = I.bootstrap(lambda v: v.mean(), values, n=300)
+    assert 1 <= low <= high <= 3
+    assert np.isnan(I.bootstrap(lambda v: np.nan, values, n=10)).all()
+
+
+def test_one_group_has_no_interval() -> None:
+    scores, labels, _ = _case(rows=30)
+    same = np.zeros(30)
+    assert np.isnan(I.bootstrap(np.mean, labels, groups=same)).all()
+    for interval in I.single_label_intervals(scores, labels, groups=same, n=20).values():
+        assert np.isnan(interval).all()
+
+
+def test_mistakes_are_named() -> None:
+    with pytest.raises(DataError, match="one group per row"):
+        I.bootstrap(np.mean, np.arange(4), groups=[0, 1])
+    with pytest.raises(DataError, match="differ in length"):
+        I.bootstrap(lambda a, b: 0.0, np.arange(4), np.arange(3))
+    with pytest.raises(UsageError, match="between 0 and 1"):
+        I.bootstrap(np.mean, np.arange(4), level=95, n=5)

@@ -1,0 +1,102 @@
+"""Every command of docs/coming-from.md: run on generated data, or parsed word by word."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from actionspace.cli import app, main
+from actionspace.recipes.loader import load_recipe
+from tests.datasets import layouts
+
+DOC = (Path(__file__).resolve().parents[1] / "docs" / "coming-from.md").read_text(encoding="utf-8")
+TINY = ["encoder=untrained:starter", "evaluation.bootstrap=20"]
+
+
+def commands() -> list[str]:
+    """The commands in the right-hand columns, in order, each once."""
+    found = []
+    for line in DOC.splitlines():
+        if line.startswith("| "):
+            found += re.findall(r"`(actionspace [^`]*)`", line.split(" | ", 1)[1])
+    return list(dict.fromkeys(found))
+
+
+def is_dry(words: list[str]) -> bool:
+    """Published weights are needed, which no test can fetch."""
+    published = words[0] == "train" and words[1] != "linear_probe"
+    return published or any(w.startswith("weights=") or "checkpoints/" in w for w in words)
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with sources, a manifest, a trained run and a long video, as the table assumes."""
+    folder = tmp_path_factory.mktemp("coming")
+    for name in ("mammalnet", "chimpbehave", "kinetics700-diff"):
+        layouts.make(name, folder / "sources" / name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        run("prepare chimpbehave sources/chimpbehave fold=1 --out manifest.csv")
+        run("train linear_probe data=manifest.csv --out runs/mine")
+    videos = sorted((folder / "sources" / "chimpbehave").rglob("*.mp4"))
+    (folder / "long_video.mp4").write_bytes(videos[0].read_bytes())
+    (folder / "videos").mkdir()
+    (folder / "videos" / "a.mp4").write_bytes(videos[1].read_bytes())
+    return folder
+
+
+def run(command: str) -> None:
+    words = shlex.split(command)
+    if words[0] == "train":
+        words += TINY
+    if words[0] == "extract":
+        words[words.index("starter")] = "untrained:starter"
+    try:
+        main(words)
+    except SystemExit as stop:
+        assert stop.code in (0, None), f"{command} exited {stop.code}"
+
+
+def parse(words: list[str]) -> None:
+    """Check verb and options as the command line would, recipe and overrides as train would."""
+    command = typer.main.get_command(app)
+    verb = command.get_command(None, words[0])  # type: ignore[attr-defined]
+    assert verb is not None, words
+    verb.make_context(words[0], words[1:])
+    if words[0] == "train":
+        load_recipe(words[1], [w for w in words[2:] if "=" in w])
+
+
+def test_there_are_commands() -> None:
+    assert len(commands()) > 25
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", commands())
+def test_command(command: str, sandbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(sandbox)
+    words = shlex.split(command)[1:]
+    parse(list(words))
+    if not is_dry(words):
+        run(shlex.join(words))
+
+
+def test_the_results_table_says_what_the_recipes_say() -> None:
+    rows = re.findall(r"^\|[^|]*\|[^|]*\| `(\w+_linear_probe)` \|(.*)\|$", DOC, re.MULTILINE)
+    assert len(rows) == 5
+    for name, cells in rows:
+        top1, top5, mean, hours, trainable = (c.strip() for c in cells.split("|"))
+        published = load_recipe(name).published
+        assert published is not None
+        figures: dict[str, float] = {}
+        for figure in published.figures:
+            figures.setdefault(figure.metric, figure.value)
+        assert float(top1) == figures["top1_accuracy"]
+        assert float(mean) == figures["mean_class_accuracy"]
+        assert (float(top5) if top5 else None) == figures.get("top5_accuracy")
+        assert float(hours) == published.training_hours
+        assert int(trainable.replace(",", "")) == published.trainable_parameters

@@ -23,7 +23,5 @@ def test_help_imports_no_heavy_package() -> None:
         "heavy = {'torch', 'pandas', 'numpy', 'av', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
         "sys.exit(f'imported: {heavy}' if heavy else 0)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -16,6 +16,8 @@ import argparse
 import json
 import math
 import time
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -39,8 +41,9 @@ class Settings:
     """What decides the result, beside the number of steps."""
 
     seed: int = 0
-    batch: int = 16
-    lr: float = 1e-3
+    batch: int = 16  # half of it new clips, half mirrored earlier ones
+    again_after: int = 32  # steps after which a clip comes back as its mirror image
+    lr: float = 8e-4
     weight_decay: float = 0.05
     warmup: int = 50
     ema: float = 0.995
@@ -104,6 +107,28 @@ class Clips(torch.utils.data.Dataset):
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         return render.render(self.seed, index, self.stills)
+
+
+# What changes sign when left and right are exchanged: x of shift, place, displacement and posture.
+MIRRORED_VALUES = [0, 4, 6, 8, *(21 + 8 * block + i for block in range(3) for i in (4, 6))]
+
+
+def mirror(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Exchange left and right in clips and their targets."""
+    values, dense = batch["values"].clone(), batch["dense"].flip(3).clone()
+    values[:, MIRRORED_VALUES] *= -1
+    dense[..., len(GROUPS)] *= -1
+    frames = batch["frames"].flip(3)
+    return batch | {"frames": frames, "values": values, "dense": dense}
+
+
+def with_earlier(loader: Iterable[dict[str, Tensor]], lag: int) -> Iterator[dict[str, Tensor]]:
+    """Join each batch with the mirror image of the one ``lag`` steps ago; a clip costs half."""
+    earlier: deque[dict[str, Tensor]] = deque(maxlen=lag)
+    for batch in loader:
+        old = mirror(earlier[0] if earlier else batch)
+        yield {key: torch.cat([value, old[key]]) for key, value in batch.items()}
+        earlier.append(batch)
 
 
 class Schedule:
@@ -192,8 +217,8 @@ def train(args: argparse.Namespace) -> None:
     clips = Clips(settings.seed, 10**9, stills)
     loader = torch.utils.data.DataLoader(
         clips,
-        settings.batch,
-        sampler=range(state.step * settings.batch, 10**9),
+        settings.batch // 2,
+        sampler=range(state.step * (settings.batch // 2), 10**9),
         num_workers=args.workers,
         prefetch_factor=4 if args.workers else None,
     )
@@ -201,7 +226,7 @@ def train(args: argparse.Namespace) -> None:
     before = state.seconds
     sums: dict[str, float] = {}
     state.model.train()
-    for batch in loader:
+    for batch in with_earlier(loader, settings.again_after):
         state.seconds = before + time.monotonic() - begun
         if schedule.over(state.step, state.seconds):
             break
@@ -228,7 +253,7 @@ def save(out: Path, settings: Settings, state: State) -> None:
     facts: dict[str, Any] = {
         "settings": asdict(settings),
         "steps": state.step,
-        "clips": state.step * settings.batch,
+        "clips": state.step * (settings.batch // 2),
         "minutes": round(state.seconds / 60, 1),
         "fall_at": state.fall_at,
     }

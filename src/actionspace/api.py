@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import fnmatch
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,7 +36,9 @@ def read_events(
     """Read annotations of any known format; see :func:`actionspace.events.io.read`."""
     from actionspace.events import io
 
-    return io.read(Path(path), format, root=Path(root) if root else None, allow_outside=allow_outside)
+    return io.read(
+        Path(path), format, root=Path(root) if root else None, allow_outside=allow_outside
+    )
 
 
 def write_events(events: Events, path: PathLike, format: str | None = None) -> Path:
@@ -175,7 +176,9 @@ def extract(
 
     _known(options, list(python_inspect.signature(run).parameters)[3:], "option")
     if isinstance(encoder, str):
-        encoder = create_encoder(encoder, weights=weights, device=pick_device(device))
+        encoder = create_encoder(
+            encoder, weights=None if weights is None else Path(weights), device=pick_device(device)
+        )
     if views:
         base = views_of(encoder)
         _known(views, [f.name for f in dataclasses.fields(base)], "view option")
@@ -337,7 +340,7 @@ def convert(
     from actionspace.encoders.weights import convert_checkpoint
 
     target = Path(out) if out else Path(checkpoint).with_suffix(".safetensors")
-    convert_checkpoint(checkpoint, target, lora_alpha=lora_alpha)
+    convert_checkpoint(Path(checkpoint), target, lora_alpha=lora_alpha)
     return target
 
 
@@ -401,8 +404,7 @@ def _recipe_lines(pattern: str) -> list[dict[str, Any]]:
 def _dataset_lines(pattern: str) -> list[dict[str, Any]]:
     from actionspace.datasets.prepare import list_datasets
 
-    found = [dataclasses.asdict(d) for d in list_datasets()]
-    return [d for d in found if fnmatch.fnmatch(d["name"], pattern)]
+    return [dataclasses.asdict(d) for d in list_datasets(pattern)]
 
 
 def _weight_lines(pattern: str) -> list[dict[str, Any]]:

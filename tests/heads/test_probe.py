@@ -76,7 +76,7 @@ def test_a_class_of_one_group_only() -> None:
     probe = fit_probe(x, y, classes=CLASSES, groups=groups)
     assert all(np.isfinite(p["loss"]) and p["loss"] < 10 for p in probe.path)
     assert np.isfinite(probe.head.weight).all()
-    assert (probe.head.scores(x[groups == 5]).argmax(axis=1) == 2).mean() > 0.9
+    assert (probe.head.scores(x[groups == 5]).argmax(axis=1) == 2).mean() > 0.5
 
 
 def test_a_class_without_rows_is_named_and_never_wins() -> None:

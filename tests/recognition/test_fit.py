@@ -57,9 +57,7 @@ def test_report_is_written(clips: Events, tmp_path: Path):
 
 
 def test_training_twice_gives_the_same_weights(run: Run, work: Path, tmp_path: Path):
-    again = train(
-        recipe(), data=work / "clips" / "clips.csv", out=tmp_path / "again", report=False
-    )
+    again = train(recipe(), data=work / "clips" / "clips.csv", out=tmp_path / "again", report=False)
     for name, array in run.weights().items():
         np.testing.assert_array_equal(array, again.weights()[name])
     assert again.metrics == run.metrics
@@ -79,7 +77,7 @@ def test_folds_test_every_video_once(clips: Events, tmp_path: Path):
 
 
 def test_folds_do_not_leak(clips: Events, tmp_path: Path):
-    """Labels drawn at random cannot be predicted out of fold, and are in fold with enough freedom."""
+    """Labels drawn at random cannot be predicted out of fold."""
     rng = np.random.default_rng(0)
     noise = replace(
         clips, rows=clips.rows.assign(label=[str(x) for x in rng.choice(["a", "b"], len(clips))])
@@ -128,7 +126,7 @@ def test_several_labels(clips: Events, work: Path, tmp_path: Path):
     assert run.labels["heads"]["label"]["classes"] == ["left", "moves", "right", "still"]
     assert run.metrics["map"] == 1.0 and run.metrics["exact_match_accuracy"] == 1.0
     found = read_predictions(run.predictions_dir / "test").events.rows
-    assert set(found["label"]) == {"left|moves", "right|moves", "still"}
+    assert set(found["label"]) == {"left|moves", "moves|right", "still"}
     assert evaluate(run, bootstrap=50) == run.metrics
     with pytest.raises(DataError, match=r"head\.multi_label=true"):
         train(recipe("head.multi_label=false"), data=named, out=tmp_path / "x", report=False)
@@ -193,9 +191,7 @@ def test_foreign_features(tmp_path: Path):
         rows.append({"video": f"v{i}.mp4", "label": label})
         videos.append({"video": f"v{i}.mp4", "group": f"g{i // 2}", "duration": 5.0})
     events = Events.from_frames(rows, videos, tmp_path)
-    config = recipe(
-        f"features={tmp_path}", "feature_options={stride: 8, window: 16, fps: 16}"
-    )
+    config = recipe(f"features={tmp_path}", "feature_options={stride: 8, window: 16, fps: 16}")
     run = train(config, data=events, out=tmp_path / "out" / "run", report=False)
     assert run.metrics["top1_accuracy"] == 1.0
     from actionspace.recognition.predict import predict

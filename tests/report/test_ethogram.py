@@ -49,7 +49,7 @@ def test_lanes_budget_and_agreement():
     assert [len(lane.predicted) for lane in video.lanes] == [1, 1, 0]
     assert video.agreement == pytest.approx(1 - 12 / 40)
     assert video.differs == ((10, 12), (30, 40))
-    a, _, c = video.budget
+    a, _, c = video.budget.rows
     assert (a.predicted.seconds, a.truth.seconds, a.predicted.share) == (10, 12, 0.25)
     assert (c.predicted.count, c.truth.count) == (0, 1)
     assert found.total[0].predicted.seconds == 10
@@ -60,7 +60,7 @@ def test_only_annotated_spans_are_compared():
     videos = [{"video": "v.mp4", "duration": 40, "labelled": "0-20"}]
     (video,) = ethogram([predicted(rows, videos, truth=truth)], None, "label").videos
     assert video.agreement == 1.0
-    a, b = video.budget
+    a, b = video.budget.rows
     assert a.truth.share == 0.5  # of the twenty annotated seconds
     assert b.predicted.share == 0.5  # of the whole video
 
@@ -84,6 +84,8 @@ def test_several_subjects_get_a_lane_each():
     assert video.by_subject
     assert [lane.name for lane in video.lanes] == ["Ama", "Kofi"]
     assert video.agreement == 1.0
+    assert [(r.subject, r.label) for r in video.budget.rows] == [("Ama", "b"), ("Kofi", "a")]
+    assert video.budget.of("Kofi")[0].predicted.seconds == 10
 
 
 def test_subjects_only_the_truth_knows_do_not_count_as_wrong():
@@ -111,3 +113,18 @@ def test_a_video_in_which_nothing_was_found(tmp_path):
     nothing = Predictions(quiet, {}, long.labels, long.rows, long.raw)
     (video,) = ethogram([nothing], None, "label").videos
     assert video.bouts == 0 and video.has_curves and video.duration == 30
+
+
+def test_the_total_counts_a_subject_only_where_it_occurs():
+    rows = [
+        event(0, 10, "a", "v.mp4", subject="Kofi"),
+        event(0, 5, "a", "v.mp4", subject="Ama"),
+        event(0, 10, "a", "w.mp4", subject="Kofi"),
+        event(0, 5, "b", "w.mp4", subject="Yaw"),
+    ]
+    videos = [{"video": "v.mp4", "duration": 20}, {"video": "w.mp4", "duration": 80}]
+    found = ethogram([predicted(rows, videos)], None, "label")
+    shares = {(r.subject, r.label): r.predicted.share for r in found.total}
+    assert shares[("Kofi", "a")] == pytest.approx(0.2)
+    assert shares[("Ama", "a")] == pytest.approx(0.25)
+    assert found.total[0].truth is None

@@ -151,6 +151,12 @@ def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
     assert "this is a folder" in stats.damage
 
 
+def test_absurd_sizes_are_refused(numbered: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actionspace.video.reader.MAX_PIXELS", 1000)
+    with pytest.raises(VideoError, match=r"gop30.mp4: not one frame can be decoded \(corrupt"):
+        frame_index(numbered("gop30.mp4"))
+
+
 def test_the_time_limit_counts_work_and_not_waiting(numbered: Make) -> None:
     path = numbered("gop30.mp4")
     requests = [ClipRequest(n, np.array([n])) for n in range(100)]

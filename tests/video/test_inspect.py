@@ -72,6 +72,12 @@ def test_varying_rate_and_late_start(numbered: Callable[[str], Path]) -> None:
     assert (info.min_dt, info.max_dt) == pytest.approx((0.01, 0.08))
 
 
+@pytest.mark.parametrize("fps", [24, 30, 60, 120])
+def test_rounded_stamps_are_not_a_varying_rate(tmp_path: Path, fps: int) -> None:
+    info = inspect(write_video(tmp_path / "a.mkv", counter.frames(60), fps))
+    assert not info.vfr and info.max_dt - info.min_dt == pytest.approx(1e-3)
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

@@ -49,7 +49,9 @@ def join_bouts(clips: Events, out: Path, seed: int = 0) -> Events:
     import pandas as pd
 
     from actionspace.events.table import Events
-    from actionspace.video.sweep import read_frames
+    from actionspace.video.index import frame_index
+    from actionspace.video.sweep import sweep
+    from actionspace.video.transform import FrameTransform
     from actionspace.video.write import write_video
 
     table = clips.rows.merge(clips.videos[["video", "group"]], on="video")
@@ -61,7 +63,10 @@ def join_bouts(clips: Events, out: Path, seed: int = 0) -> Events:
         for bout in plan:
             start = shown
             for video in bout["video"]:
-                for frame in read_frames(clips.path(video)):
+                path = clips.path(video)
+                index = frame_index(path)
+                whole = range(len(index))
+                for _, frame in sweep(path, whole, transform=FrameTransform(), index=index):
                     shown += 1
                     yield frame
             label = bout["label"].iloc[0]

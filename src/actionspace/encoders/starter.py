@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LICENCE = "Apache-2.0"
 ARCHITECTURE = SwinArchitecture(
-    48, (2, 2, 4), (2, 4, 8), drop_path_rate=0.05, patch_size=(4, 4, 4), window_size=(4, 4, 4)
+    96, (2, 4), (4, 8), drop_path_rate=0.05, patch_size=(4, 8, 8), window_size=(4, 4, 4)
 )
 CLIP = ClipSpec(
     frames=16, stride=1, size=128, short_side=128, geometry="full", resize="fast", fps=None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable, Sequence
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,18 @@ def video_name(text: str) -> str:
 def is_absolute(path: str) -> bool:
     """Say whether a path is absolute on this or on another system (``/x``, ``C:/x``)."""
     return PurePosixPath(path).is_absolute() or PureWindowsPath(path).drive != ""
+
+
+def place_under(name: str, folder: Path, root: Path) -> str | None:
+    """Return a path written in a file in ``folder`` relative to ``root``, None if not under it.
+
+    Links are not followed: what they point at is the user's own affair.
+    """
+    if is_absolute(name) and not Path(name).is_absolute():
+        return None  # another system's
+    base = os.path.abspath(root)  # noqa: PTH100
+    full = Path(os.path.normpath(os.path.join(os.path.abspath(folder), name)))  # noqa: PTH100, PTH118
+    return full.relative_to(base).as_posix() if full.is_relative_to(base) else None
 
 
 def text_column(values: Any) -> pd.Series[Any]:

@@ -143,14 +143,13 @@ def _module(name: str) -> Any:
 
 def _contained(events: Events, folder: Path, allow_outside: bool) -> Events:
     """Return the events with every video path relative to the root; refuse those outside it."""
-    base = os.path.abspath(events.root)  # noqa: PTH100 (must not follow links)
     moved: dict[str, str] = {}
     for video in events.videos["video"]:
         if not (col.is_absolute(video) or video.startswith("..")):
             continue
-        full = os.path.normpath(os.path.join(os.path.abspath(folder), video))  # noqa: PTH100, PTH118
-        if Path(full).is_relative_to(base):
-            moved[video] = Path(full).relative_to(base).as_posix()
+        inside = col.place_under(video, folder, events.root)
+        if inside is not None:
+            moved[video] = inside
         elif not allow_outside:
             raise DataError(
                 f"{_place(events, video)}: the video '{video}' lies outside {events.root}. "
@@ -158,7 +157,7 @@ def _contained(events: Events, folder: Path, allow_outside: bool) -> Events:
                 f"allow_outside=True (--allow-outside)."
             )
         elif not col.is_absolute(video):
-            moved[video] = Path(os.path.relpath(full, base)).as_posix()
+            moved[video] = Path(os.path.relpath(folder / video, events.root)).as_posix()
     if not moved:
         return events
 

@@ -138,7 +138,8 @@ def _minimise(
     converged = np.zeros(count, bool)
     for _ in range(max_iterations):
         spread = (problem.weights[:, None] * state.probabilities * (1 - state.probabilities)).sum(0)
-        inverse = 1 / (problem.curvature[:, None, None] * spread + state.penalty)
+        diagonal = problem.curvature[:, None, None] * spread + state.penalty
+        inverse = 1 / diagonal.clamp(min=torch.finfo(diagonal.dtype).tiny)
         decrement = _dot(state.gradient, inverse * state.gradient).clamp(min=0).sqrt()
         rounding = decrement.square() < 100 * torch.finfo(decrement.dtype).eps * (1 + state.value)
         better = decrement < 0.9 * state.best

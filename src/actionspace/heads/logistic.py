@@ -70,7 +70,7 @@ def fit_logistic(
     sample_weight: ArrayLike | None = None,
     class_weight: ClassWeight = None,
     standardize: bool = True,
-    tolerance: float = 3e-4,
+    tolerance: float = 1e-4,
     max_iterations: int = 2000,
     device: str = "cpu",
     double: bool = True,

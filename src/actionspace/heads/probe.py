@@ -22,7 +22,7 @@ STRENGTHS = tuple(float(s) for s in np.logspace(-5, 1, 13))
 ROUGH = 1e-2
 """Tolerance of the fits that only choose the penalty; they run in float32."""
 
-FINE = 3e-4
+FINE = 1e-4
 """Tolerance of the final fit, in float64."""
 
 Select = Literal["loss", "accuracy"]

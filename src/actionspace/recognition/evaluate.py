@@ -68,14 +68,17 @@ def evaluate(
     config = recipe.evaluation
     if data is None and recipe.folds and split in (None, "test", FOLDS):
         folder, name = run.predictions_dir / FOLDS, FOLDS
+    elif data is None and recipe.data is None and is_predictions(_kept(run, split or "test")):
+        name = split or "test"  # trained on a manifest in memory: score what was predicted then
+        folder = _kept(run, name)
     else:
         name = split or "test"
         events = manifest.load(*_manifest(run, recipe, data))
         encoding = encoding_of(run, recipe, features, events if data is None else None)
         probe = Probe.load(run)
-        events = _same_splits(events, recipe, name)
+        events = same_splits(events, recipe)
         predictions = predict_split(probe, encoding, events, name, average or config.average)
-        folder = write_predictions(predictions, run.predictions_dir / name)
+        folder = write_predictions(predictions, _kept(run, name))
     metrics = measure(
         read_predictions(folder),
         average=average or config.average,
@@ -89,6 +92,10 @@ def evaluate(
     return metrics
 
 
+def _kept(run: Run, split: str) -> Path:
+    return run.predictions_dir / split
+
+
 def _evaluate_folder(
     path: Path,
     data: str | os.PathLike[str] | Events | None,
@@ -97,12 +104,10 @@ def _evaluate_folder(
     bootstrap: int | None,
 ) -> dict[str, Any]:
     predictions = read_predictions(path)
+    about = predictions.labels
     truth = None
     if data is not None:
-        truth = manifest.load(data)
-        if split is not None:
-            truth = truth.select(split=split)
-    about = predictions.labels
+        truth = _truth_of(predictions, manifest.load(data), split)
     config = LinearProbeRecipe().evaluation.model_copy(update=about.get("evaluation") or {})
     metrics = measure(
         predictions,
@@ -114,6 +119,19 @@ def _evaluate_folder(
     )
     write_json(path / "metrics.json", metrics)
     return metrics
+
+
+def _truth_of(predictions: Predictions, truth: Events, split: str | None) -> Events:
+    """Return the part of the truth that was to be predicted."""
+    made_for = predictions.labels.get("split")
+    if split is not None:
+        return truth.select(split=split)
+    if made_for in (None, FOLDS):
+        return truth
+    if truth.videos["split"].notna().any():
+        return truth.select(split=made_for)
+    known = {*predictions.events.videos["video"], *predictions.skipped}
+    return truth.select(videos=[v for v in truth.videos["video"] if v in known])
 
 
 def predict_split(
@@ -195,7 +213,7 @@ def _manifest(
     return recipe.data, recipe.root
 
 
-def _same_splits(events: Events, recipe: LinearProbeRecipe, split: str) -> Events:
+def same_splits(events: Events, recipe: LinearProbeRecipe) -> Events:
     """Make the splits that training made, where the manifest has none (same seed, same splits)."""
     if events.videos["split"].notna().any() or recipe.folds:
         return events

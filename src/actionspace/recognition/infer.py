@@ -72,12 +72,12 @@ def infer(
         raw.append(_score(probe, encoding.source(events, "test"), names))
     clips = plan.asked.select(mask=~plan.asked.rows["video"].isin(plan.untrimmed))
     reading = Reading(probe.head.multi_label, average)
-    labelled, p_clips = _label_clips(probe, clips, events, raw[0], reading)
+    has_truth = probe.column in events.heads and manifest.use(events, probe.column).any()
+    labelled, p_clips = _label_clips(probe, clips, events if has_truth else None, raw[0], reading)
     found, p_found = _find_events(probe, plan.untrimmed, raw[-1], config, reading)
     rows = pd.concat([f for f in (labelled, found) if len(f)] or [labelled], ignore_index=True)
     reasons = {v: why for scores in raw for v, why in scores.reasons.items()}
     table, logits = to_table(raw)
-    has_truth = probe.column in events.heads and manifest.use(events, probe.column).any()
     return Predictions(
         events=predicted_events(rows, _videos(events, raw), events.root, (probe.column,)),
         scores={probe.column: np.concatenate([p_clips, p_found]).astype(np.float32)},
@@ -162,7 +162,7 @@ def _videos(events: Events, raw: Sequence[RawScores]) -> pd.DataFrame:
 
 
 def _label_clips(
-    probe: Probe, clips: Events, truth: Events, raw: RawScores, reading: Reading
+    probe: Probe, clips: Events, truth: Events | None, raw: RawScores, reading: Reading
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Return one row per event that has scores, and its probabilities ``[E, C]``."""
     columns = ["id", "video", "start", "end", "subject", "modifiers"]
@@ -176,7 +176,7 @@ def _label_clips(
     labels = [name_labels(probe, p) for p in values]
     rows = rows.assign(**{probe.column: pd.Series(labels, dtype=object)})
     rows = rows.assign(score=values.max(axis=1) if len(values) else np.zeros(0))
-    if probe.column in truth.heads:
+    if truth is not None:
         known = dict(zip(truth.rows["id"], truth.rows[probe.column], strict=True))
         told = [known.get(i) for i in rows["id"]]
         rows = rows.assign(**{f"{probe.column}_true": pd.Series(told, dtype=object)})

@@ -36,6 +36,7 @@ class Scored:
         videos: str ``[E]``.
         truth: one JSON-ready row per event, for the protocol.
         unscored: events without scores.
+        thresholds: least probability of each class, for several labels.
     """
 
     values: np.ndarray
@@ -45,6 +46,7 @@ class Scored:
     videos: np.ndarray
     truth: tuple[Any, ...]
     unscored: int
+    thresholds: np.ndarray
 
 
 def measure(
@@ -142,6 +144,7 @@ def score_events(predictions: Predictions, events: Events, column: str, average:
         videos=rows["video"].to_numpy(dtype=object),
         truth=tuple(rows.astype(object).itertuples(index=False, name=None)),
         unscored=int((used & ~have).sum()),
+        thresholds=np.broadcast_to(about.get("thresholds") or [0.5], len(about["classes"]))[kept],
     )
 
 
@@ -179,10 +182,10 @@ def _own_truth(predictions: Predictions) -> Events:
         raise DataError(
             "These predictions came from videos without annotations; give the truth as data=."
         )
-    heads = predictions.events.heads
-    return Events.from_frames(
-        predictions.truth, predictions.events.videos, predictions.events.root, heads
-    )
+    known = list(predictions.events.rows.columns)  # heads that were not predicted stay out
+    truth = predictions.truth[[c for c in predictions.truth.columns if c in known]]
+    events = predictions.events
+    return Events.from_frames(truth, events.videos, events.root, events.heads)
 
 
 def _check_videos(predictions: Predictions, events: Events) -> None:
@@ -203,7 +206,9 @@ def _background(predictions: Predictions) -> str:
 def _clip_metrics(scored: Scored, multi: bool) -> dict[str, Any]:
     if multi:
         return dict(
-            classification.multi_label_metrics(scored.values, scored.targets, scored.classes)
+            classification.multi_label_metrics(
+                scored.values, scored.targets, scored.classes, threshold=scored.thresholds
+            )
         )
     result: dict[str, Any] = dict(
         classification.single_label_metrics(scored.values, scored.targets, scored.classes)

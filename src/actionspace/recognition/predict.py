@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from actionspace.recognition.evaluate import encoding_of, recipe_of
+from actionspace.recognition.evaluate import encoding_of, recipe_of, same_splits
 from actionspace.recognition.infer import Mode, infer
 from actionspace.recognition.inputs import Input, resolve
 from actionspace.recognition.probe import Average, Background, Probe
@@ -62,7 +62,7 @@ def predictions(
         out: a folder for scores and events, or one file (``.csv``, ``.json``, ``.boris``).
         format: format of that file, if its ending does not say.
         mode: ``clip``, ``untrimmed``, or ``auto``: by the manifest's events, else by duration.
-        split: only this split of a manifest.
+        split: only this split of a manifest; where it has none, the splits training made.
         root: folder the manifest's paths are relative to.
         average: how views are averaged; None = the recipe's.
         features: store to use instead of the encoder.
@@ -83,7 +83,7 @@ def predictions(
     recipe = recipe.model_copy(update={"predict": how, "clips": clips})
     events = resolve(inputs, root)
     if split is not None:
-        events = events.select(split=split)
+        events = same_splits(events, recipe).select(split=split)
     probe = Probe.load(run)
     if threshold is not None:
         note = f"A threshold of {threshold:.4g} was asked for."

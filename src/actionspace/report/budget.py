@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from actionspace.events.table import Events
 
+NO_SUBJECT = "(no subject)"
+
 
 @dataclass(frozen=True)
 class Bouts:
@@ -32,12 +34,38 @@ class Bouts:
 
 @dataclass(frozen=True)
 class BudgetRow:
-    """One class in the time budget; ``truth`` is None where nothing was annotated."""
+    """One class in the time budget, of one subject where several are told apart (else ``""``).
 
+    ``truth`` is None where nothing was annotated.
+    """
+
+    subject: str
     label: str
     colour: int
     predicted: Bouts
     truth: Bouts | None
+
+
+@dataclass(frozen=True)
+class VideoBudget:
+    """The rows of one video, its length and its annotated time in seconds (None without truth)."""
+
+    rows: tuple[BudgetRow, ...]
+    duration: float
+    observed: float | None
+
+    @property
+    def subjects(self) -> list[str]:
+        """The subjects that are told apart, in order; ``[""]`` when they are not."""
+        return list(dict.fromkeys(row.subject for row in self.rows))
+
+    def of(self, subject: str) -> list[BudgetRow]:
+        """Return the rows of one subject."""
+        return [row for row in self.rows if row.subject == subject]
+
+
+Key = tuple[str, str]
+"""Subject and label."""
 
 
 def budget(
@@ -45,72 +73,90 @@ def budget(
     truth: Events | None,
     video: str,
     duration: float,
+    observed: float | None,
     head: str,
     classes: Sequence[str],
-) -> tuple[BudgetRow, ...]:
-    """Return the classes that occur in a video, in the order of ``classes``.
+    by_subject: bool,
+) -> VideoBudget:
+    """Return the time budget of a video, by subject and class, in the order of ``classes``.
 
     Args:
         predicted: events among which the video's are; all of the video counts as observed.
         truth: annotated events among which the video's are, or None.
         video: its name.
         duration: its length in seconds.
+        observed: its annotated seconds, or None.
         head: which head's labels are counted.
         classes: class names; the place of a class is its colour.
+        by_subject: tell subjects apart.
     """
     everywhere = replace(predicted, videos=predicted.videos.assign(labelled=None))
-    guess = _bouts(everywhere, video, duration, head)
-    true = None if truth is None else _bouts(truth, video, duration, head)
+    guess = _bouts(everywhere, video, duration, head, by_subject)
+    true = {} if truth is None else _bouts(truth, video, duration, head, by_subject)
     none = Bouts(0, 0.0, 0.0, 0.0)
-    return tuple(
-        BudgetRow(name, i, guess.get(name, none), None if true is None else true.get(name, none))
-        for i, name in enumerate(classes)
-        if name in guess or (true is not None and name in true)
+    place = {name: i for i, name in enumerate(classes)}
+    keys = [key for key in {**guess, **true} if key[1] in place]
+    rows = tuple(
+        BudgetRow(
+            *key,
+            place[key[1]],
+            guess.get(key, none),
+            None if truth is None else true.get(key, none),
+        )
+        for key in sorted(keys, key=lambda key: (key[0], place[key[1]]))
     )
+    return VideoBudget(rows, duration, observed)
 
 
-def together(
-    budgets: Sequence[tuple[BudgetRow, ...]], seconds: float, observed: float | None
-) -> tuple[BudgetRow, ...]:
-    """Add up the budgets of several videos.
+def together(budgets: Sequence[VideoBudget]) -> tuple[BudgetRow, ...]:
+    """Add up the budgets of several videos; the truth only if all of them were annotated.
 
-    Args:
-        budgets: one per video.
-        seconds: length of all videos.
-        observed: annotated seconds of all videos; None when not all were annotated, then there is
-            no truth to compare with.
+    A subject's time is that of the videos it occurs in.
     """
-    rows = [row for budget in budgets for row in budget]
-    names = dict(sorted({row.colour: row.label for row in rows}.items()))
+    annotated = all(b.observed is not None for b in budgets)
+    seconds: dict[str, float] = {}
+    observed: dict[str, float] = {}
+    found: dict[tuple[str, int], list[BudgetRow]] = {}
+    for one in budgets:
+        for subject in {*one.subjects, ""}:
+            seconds[subject] = seconds.get(subject, 0.0) + one.duration
+            observed[subject] = observed.get(subject, 0.0) + (one.observed or 0.0)
+        for row in one.rows:
+            found.setdefault((row.subject, row.colour), []).append(row)
     return tuple(
         BudgetRow(
-            name,
+            subject,
+            rows[0].label,
             colour,
-            _add([r.predicted for r in rows if r.colour == colour], seconds),
-            None
-            if observed is None
-            else _add([r.truth for r in rows if r.colour == colour and r.truth], observed),
+            _add([r.predicted for r in rows], seconds[subject]),
+            _add([r.truth for r in rows if r.truth], observed[subject]) if annotated else None,
         )
-        for colour, name in names.items()
+        for (subject, colour), rows in sorted(found.items())
     )
 
 
-def _bouts(events: Events, video: str, duration: float, head: str) -> dict[str, Bouts]:
-    """Return the time budget of a video by class, its subjects together."""
+def _bouts(
+    events: Events, video: str, duration: float, head: str, by_subject: bool
+) -> dict[Key, Bouts]:
     from actionspace.events.budget import time_budget
 
     events = events.select(videos=[video])
     events = replace(events, videos=events.videos.assign(duration=duration))
+    table = time_budget(events, head=head, by_subject=by_subject)
     return {
-        str(row["label"]): Bouts(
+        (_who(row["subject"]) if by_subject else "", str(row["label"])): Bouts(
             int(row["bouts"] + row["points"]),
             float(row["total_duration"]),
             float(row["share"]),
             float(row["rate_per_minute"]),
             float(row["latency"]),
         )
-        for row in time_budget(events, head=head, by_subject=False).to_dict("records")
+        for row in table.to_dict("records")
     }
+
+
+def _who(subject: object) -> str:
+    return subject if isinstance(subject, str) and subject else NO_SUBJECT
 
 
 def _add(many: Sequence[Bouts], seconds: float) -> Bouts:

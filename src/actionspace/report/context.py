@@ -123,7 +123,7 @@ def gather(
         notes=tuple(str(note) for note in environment.get("notes") or ()),
         facts=tuple(provenance.facts(config, environment, metrics)),
         skipped=provenance.skipped(environment, *(p.labels for p in shown)),
-        command=provenance.command(config, environment, str(run_dir)),
+        command=provenance.command(config, environment, run_dir),
         config=_text(run_dir / "config.yaml"),
         warnings=tuple(warnings),
         missing=_missing(metrics, data, wrong, laid, clips, events),

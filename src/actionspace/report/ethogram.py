@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from actionspace.report.budget import BudgetRow, budget, together
+from actionspace.report.budget import NO_SUBJECT, BudgetRow, VideoBudget, budget, together
 from actionspace.report.scores import Curves, RowScores
 from actionspace.report.timeline_svg import Lane, Span
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 MOST_VIDEOS = 48
 MOST_OPEN = 4
 MOST_LANES = 24
-NO_SUBJECT = "(no subject)"
 
 
 @dataclass(frozen=True)
@@ -40,24 +39,23 @@ class VideoEthogram:
 
     ``differs`` are the spans (seconds) where prediction and truth name different things,
     ``agreement`` the share of the annotated time where they name the same; both None without
-    truth. ``observed`` are the annotated seconds. ``by_subject`` says whether a lane is a subject
+    truth. ``by_subject`` says whether a lane is a subject
     (else a class).
     """
 
     video: str
     duration: float
     lanes: tuple[Lane, ...]
-    budget: tuple[BudgetRow, ...]
+    budget: VideoBudget
     by_subject: bool
     lanes_left_out: int
     differs: tuple[tuple[float, float], ...] | None
     agreement: float | None
-    observed: float
 
     @property
     def bouts(self) -> int:
         """Number of predicted bouts."""
-        return sum(row.predicted.count for row in self.budget)
+        return sum(row.predicted.count for row in self.budget.rows)
 
     @property
     def has_curves(self) -> bool:
@@ -102,13 +100,11 @@ def ethogram(many: Sequence[Predictions], truth: Events | None, head: str) -> Et
     videos = [laid for predictions in many for laid in _videos(predictions, truth, names)]
     if not videos:
         return None
-    seconds, observed = sum(v.duration for v in videos), sum(v.observed for v in videos)
-    annotated = all(v.has_truth for v in videos)
     return Ethogram(
         tuple(videos[:MOST_VIDEOS]),
         max(len(videos) - MOST_VIDEOS, 0),
-        together([v.budget for v in videos], seconds, observed if annotated else None),
-        seconds,
+        together([v.budget for v in videos]),
+        sum(v.duration for v in videos),
         " ".join(dict.fromkeys(str(b["note"]) for b in backgrounds if b.get("note"))),
     )
 
@@ -207,12 +203,20 @@ def _video(
         video,
         duration,
         tuple(lanes),
-        budget(predictions.events, known, video, duration, names.head, names.classes),
+        budget(
+            predictions.events,
+            known,
+            video,
+            duration,
+            None if true is None else sum(b - a for a, b in observed),
+            names.head,
+            names.classes,
+            by_subject,
+        ),
         by_subject,
         left_out,
         differs,
         agreement,
-        sum(b - a for a, b in observed),
     )
 
 

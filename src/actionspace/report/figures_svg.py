@@ -129,13 +129,13 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], *, summary: str
         summary: what a reader who does not see the picture should know.
     """
     n = len(classes)
-    cell = 54 if n <= 7 else 44 if n <= 12 else 30 if n <= 24 else 16
-    font = 13 if n <= 12 else 10.5
-    name_length = 22
+    cell, font, style = _size(n)
+    name_length = 24
     longest = max((len(shorten(c, name_length)) for c in classes), default=0)
-    left = 30 + 6.6 * longest * (1 if n <= 24 else 0.9)
-    slope = 0.72 * 6.6 * longest + 14
-    top = 24 + slope
+    along = 0.58 * font * longest
+    left = 36 + along
+    slope = 0.71 * along + 18
+    top = 26 + slope
     width, height = left + n * cell + max(slope - cell / 2, 8), top + n * cell + 8
     parts = [
         f'<text class="axis" x="{left + n * cell / 2:.0f}" y="14" text-anchor="middle">'
@@ -160,18 +160,25 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], *, summary: str
                     left + j * cell,
                     top + i * cell,
                     cell,
-                    font if n <= 24 else None,
+                    font if style != "tiny" else None,
                     count,
                     total,
                     (classes[i], classes[j]),
                 )
             )
     return (
-        f'<svg class="confusion" role="img" viewBox="0 0 {width:.0f} {height:.0f}" '
+        f'<svg class="confusion {style}" role="img" viewBox="0 0 {width:.0f} {height:.0f}" '
         f'width="{width:.0f}" height="{height:.0f}" aria-label="{esc(summary)}">'
         + "".join(parts)
         + "</svg>"
     )
+
+
+def _size(classes: int) -> tuple[int, float, str]:
+    """Return the size of a cell in pixels, the size of its text and the style of the drawing."""
+    if classes <= 12:
+        return 54 if classes <= 7 else 44, 13, "large"
+    return (32, 11.5, "small") if classes <= 24 else (17, 11, "tiny")
 
 
 def _cell(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from actionspace.report.figures_svg import span_text
@@ -96,7 +97,7 @@ def facts(
     return [card for card in cards if card.pairs]
 
 
-def command(config: Mapping[str, Any], environment: Mapping[str, Any], out: str) -> str:
+def command(config: Mapping[str, Any], environment: Mapping[str, Any], out: Path) -> str:
     """Return the command that makes this run again: the recorded one, else from its recipe file.
 
     Args:
@@ -112,8 +113,8 @@ def command(config: Mapping[str, Any], environment: Mapping[str, Any], out: str)
     if not config:
         return ""
     data = [] if config.get("data") else ["data=MANIFEST"]
-    recipe = f"{out.rstrip('/')}/config.yaml"
-    return shlex.join(["actionspace", "train", recipe, *data, "--out", f"{out.rstrip('/')}-again"])
+    recipe, again = out / "config.yaml", out.with_name(f"{out.name}-again")
+    return shlex.join(["actionspace", "train", str(recipe), *data, "--out", str(again)])
 
 
 def skipped(*sources: Mapping[str, Any]) -> dict[str, str]:

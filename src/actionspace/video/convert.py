@@ -1,4 +1,8 @@
-"""From a decoded frame to uint8 RGB, by one reused converter per file."""
+"""From a decoded frame to uint8 RGB, by one reused converter per file.
+
+Pixels are taken as stored: interlaced fields are not separated, pixels that are not square stay
+so, and HDR is cut to 8 bits without tone mapping. Alpha is dropped.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +35,7 @@ class Converter:
         self._scale = VideoReformatter()
 
     def __call__(self, frame: VideoFrame) -> np.ndarray:
-        """Return the frame as shown, cropped and resized. Alpha is dropped, 10 bits become 8."""
+        """Return the frame as shown, cropped and resized."""
         # A size that changes in mid-stream is brought back to that of the first frame.
         size = self._unturned(*self.out) if self._in_decoder else self._stored
         array = self._scaled(self._rgb, frame, size)

@@ -95,52 +95,72 @@ def frame_index(
 
 def _index(reader: Reader) -> FrameIndex:
     stream = reader.stream
-    stamps, durations, keys = array("q"), array("q"), array("b")
-    stamped = True
-    shown: VideoFrame | None = None
-    packets = 0
-    for packet in reader.packets():
-        packets += 1
-        if shown is None:
-            shown = next(reader.decode(packet), None)
-        if not _presented(packet, stream.codec_context.name):
-            continue
-        stamped &= packet.pts is not None
-        stamps.append(packet.pts or 0)
-        durations.append(packet.duration or 0)
-        keys.append(packet.is_keyframe)
-    shown = shown or next(reader.decode(None), None)
-    if shown is None or not stamps:
-        raise VideoError(
-            f"{reader.path}: not one frame can be decoded"
-            f"{f' ({reader.damage})' if reader.damage else ''}. Copy it again or re-encode it."
-        )
-    pts = np.frombuffer(stamps, dtype=np.int64)
-    unique = stamped and len(np.unique(pts)) == len(pts)
+    listed, shown = _list_packets(reader)
+    pts, unique = listed.pts, listed.stamped and len(np.unique(listed.pts)) == len(listed.pts)
     # AVI has no presentation stamps: with B-frames the ones its decoder gives are out of order.
-    reordered = bool((np.diff(pts) < 0).any()) or stream.codec_context.has_b_frames
-    by_count = not unique or (bool(reordered) and reader.container.format.name == "avi")
+    reordered = bool((np.diff(pts) < 0).any()) or bool(stream.codec_context.has_b_frames)
+    by_count = not unique or (reordered and reader.container.format.name == "avi")
     order = np.argsort(pts, kind="stable") if unique else np.arange(len(pts))
-    if (
-        not by_count and shown.pts in pts
-    ):  # what comes before hangs on a key frame that is not there
+    if not by_count and shown.pts is not None and shown.pts in pts:
+        # What comes before the first frame shown hangs on a key frame that is not there.
         order = order[np.searchsorted(pts[order], shown.pts) :]
-    keyframes = np.flatnonzero(np.frombuffer(keys, dtype=np.int8)[order])
-    pts, last = pts[order], int(durations[int(order[-1])])
+    pts, last = pts[order], int(listed.durations[order[-1]])
     times = _times(pts, last, stream.time_base, stream.average_rate, unique)
     width, height, rotation = _shown_size(shown)
     return FrameIndex(
         path=reader.path,
         times=times,
         pts=pts if unique else np.arange(len(pts)),
-        keyframes=np.union1d(0, keyframes) if not by_count else np.zeros(1, np.int64),
+        keyframes=np.union1d(0, [] if by_count else np.flatnonzero(listed.keys[order])).astype(int),
         by_count=by_count,
         fps=len(times) / max(float(times[-1, 1]), 1e-9),
         width=width,
         height=height,
         rotation=rotation,
-        damage=_shortfall(reader, packets, pts, times) or reader.damage,
+        damage=_shortfall(reader, listed.count, pts, times) or reader.damage,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Listed:
+    """The packets that become frames, in stored order; ``count`` is that of all packets."""
+
+    pts: np.ndarray
+    durations: np.ndarray
+    keys: np.ndarray
+    stamped: bool
+    count: int
+
+
+def _list_packets(reader: Reader) -> tuple[_Listed, VideoFrame]:
+    """Return the packets and the first frame, for which no more are decoded than needed."""
+    pts, durations, keys = array("q"), array("q"), array("b")
+    stamped, count = True, 0
+    shown: VideoFrame | None = None
+    codec = reader.stream.codec_context.name
+    for packet in reader.packets():
+        count += 1
+        if shown is None:
+            shown = next(reader.decode(packet), None)
+        if _presented(packet, codec):
+            stamped &= packet.pts is not None
+            pts.append(packet.pts or 0)
+            durations.append(packet.duration or 0)
+            keys.append(packet.is_keyframe)
+    shown = shown or next(reader.decode(None), None)
+    if shown is None or not pts:
+        raise VideoError(
+            f"{reader.path}: not one frame can be decoded"
+            f"{f' ({reader.damage})' if reader.damage else ''}. Copy it again or re-encode it."
+        )
+    listed = _Listed(
+        pts=np.frombuffer(pts, np.int64),
+        durations=np.frombuffer(durations, np.int64),
+        keys=np.frombuffer(keys, np.int8),
+        stamped=stamped,
+        count=count,
+    )
+    return listed, shown
 
 
 def _presented(packet: Packet[VideoStream], codec: str) -> bool:

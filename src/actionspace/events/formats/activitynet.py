@@ -80,8 +80,7 @@ def _row(annotation: Any, where: str) -> dict[str, Any]:
     label = annotation["label"]
     names = label if isinstance(label, list) else [label]
     row: dict[str, Any] = {key: annotation.get(key) for key in _ROW_KEYS}
-    if label is not None:
-        row["label"] = join_labels(str(name).strip() for name in names)
+    row["label"] = None if label is None else join_labels(str(name).strip() for name in names)
     segment = annotation.get("segment")
     if segment is not None:
         if not isinstance(segment, list) or len(segment) != 2:

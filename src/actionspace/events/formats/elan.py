@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 from xml.parsers import expat
 
@@ -86,9 +87,10 @@ def _video(document: ET.Element, file: Path, root: Path) -> dict[str, Any]:
     address = ""
     if media is not None:
         address = media.get("RELATIVE_MEDIA_URL") or media.get("MEDIA_URL") or ""
-    facts: dict[str, Any] = {
-        "video": local_name(address or file.with_suffix("").name, file.parent, root)
-    }
+    name = local_name(address or file.with_suffix("").name, file.parent, root)
+    if "%" in name and not (root / name).is_file() and (root / unquote(name)).is_file():
+        name = unquote(name)  # some versions of ELAN write addresses, some write paths
+    facts: dict[str, Any] = {"video": name}
     for item in document.iterfind("HEADER/PROPERTY"):
         name = (item.get("NAME") or "").removeprefix(_PROPERTY)
         if name in VIDEOS and item.get("NAME") != name:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from urllib.parse import unquote
 
-from actionspace.events.columns import is_absolute, video_name
+from actionspace.events.columns import is_absolute, place_under, video_name
 from actionspace.events.table import Events
 
 
@@ -21,12 +21,9 @@ def local_name(text: str, folder: Path, root: Path) -> str:
         text = unquote(text[5:]).replace("///", "/", 1)
         text = text[1:] if len(text) > 2 and text[0] == "/" and text[2] == ":" else text
     name = video_name(text)
-    base = os.path.abspath(root)  # noqa: PTH100 (must not follow links)
-    full = Path(os.path.normpath(os.path.join(os.path.abspath(folder), name)))  # noqa: PTH100, PTH118
-    if not is_absolute(name):
-        return full.relative_to(base).as_posix() if full.is_relative_to(base) else name
-    if full.is_relative_to(base):
-        return full.relative_to(base).as_posix()
+    inside = place_under(name, folder, root)
+    if inside is not None or not is_absolute(name):
+        return inside or name
     parts = name.split("/")
     for k in range(1, len(parts)):
         if (root / "/".join(parts[k:])).is_file():

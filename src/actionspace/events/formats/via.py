@@ -76,7 +76,7 @@ def read(path: Path, root: Path) -> Events:
             video.update(values)
         else:
             span = {"start": float(times[0]), "end": float(times[-1])} if times else {}
-            rows.append({"video": video["video"], **span, **values})
+            rows.append({"video": video["video"], "label": None, **span, **values})
     heads = [n for n in names.values() if n not in (*EVENT_COLUMNS, *VIDEO_COLUMNS)]
     return Events.from_frames(
         rows, list(videos.values()), root, ["label", *heads], origin=Origin(path)

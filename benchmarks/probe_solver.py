@@ -37,6 +37,7 @@ import torch  # noqa: E402
 
 from actionspace.heads.linear import to_probabilities  # noqa: E402
 from actionspace.heads.logistic import fit_logistic  # noqa: E402
+from actionspace.heads.probe import STRENGTHS, fit_probe  # noqa: E402
 
 torch.set_num_threads(ARGS.threads)
 
@@ -83,7 +84,7 @@ def loss(logits: np.ndarray, y: np.ndarray, weight: np.ndarray, strength: float)
 
 def main() -> None:
     x, y = features()
-    strengths = np.logspace(-5, 0, ARGS.strengths)
+    strengths = np.logspace(-4, 0.5, ARGS.strengths)
     path, wall, cpu = timed(
         lambda: fit_logistic(x, y, classes=ARGS.classes, strengths=strengths.tolist())
     )
@@ -92,12 +93,19 @@ def main() -> None:
         "rows": ARGS.rows,
         "dims": ARGS.dims,
         "classes": ARGS.classes,
-        "strengths": ARGS.strengths,
+        "strengths": [float(f"{s:.2e}") for s in strengths],
         "threads": ARGS.threads,
         "ours_seconds": round(wall, 2),
         "ours_cpu_seconds": round(cpu, 2),
         "ours_iterations": path.iterations.tolist(),
         "converged": bool(path.converged.all()),
+    }
+    probe, wall, cpu = timed(lambda: fit_probe(x, y, classes=[str(c) for c in range(ARGS.classes)]))
+    result |= {
+        "fit_probe_seconds": round(wall, 2),
+        "fit_probe_cpu_seconds": round(cpu, 2),
+        "fit_probe_what": f"{len(STRENGTHS)} strengths on 5 inner folds, then one refit",
+        "fit_probe_strength": probe.strength,
     }
     if not ARGS.alone:
         models, wall, cpu = timed(lambda: theirs(x, y, strengths))

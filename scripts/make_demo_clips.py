@@ -16,7 +16,12 @@ from pathlib import Path
 import av
 
 OUT = Path(__file__).resolve().parents[1] / "src" / "actionspace" / "demo" / "data"
-TEST_SESSIONS = {"cage2_6_22_0_29", "cage1_6_20_22_56"}
+TEST_SESSIONS = {
+    "cage1_6_20_22_56",
+    "cage1_6_23_17_5",
+    "cage2_6_22_0_29",
+    "cage2_6_26_22_1",
+}
 WIDTH, HEIGHT, CRF = 480, 270, 21
 
 

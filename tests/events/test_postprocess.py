@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -121,7 +123,7 @@ def test_smoothing_equals_its_definition(steps: list[float], seed: int, sigma: f
 @given(st.text("grs-", max_size=30), st.floats(0, 3), st.floats(0, 3))
 def test_events_never_overlap_and_keep_their_bounds(text: str, least: float, gap: float) -> None:
     spans = found(text, threshold=0.5, min_duration=least, merge_gap=gap) if text else []
-    for (_, _, end), (_, start, _) in zip(spans, spans[1:], strict=False):
+    for (_, _, end), (_, start, _) in pairwise(spans):
         assert end <= start
     assert all(end - start >= least for _, start, end in spans)
 

@@ -32,7 +32,7 @@ many = st.dictionaries(
 )  # fmt: skip
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25, database=None)
 @given(many, st.integers(0, 3))
 def test_no_group_straddles_and_every_video_is_assigned(groups: Any, seed: int) -> None:
     events = events_of(groups)
@@ -48,7 +48,7 @@ def test_no_group_straddles_and_every_video_is_assigned(groups: Any, seed: int) 
         assert name in done.select(split="train").classes()
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25, database=None)
 @given(many, st.integers(2, 3), st.integers(0, 3))
 def test_folds_are_a_partition_by_group(groups: Any, k: int, seed: int) -> None:
     events = events_of(groups)

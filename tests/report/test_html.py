@@ -228,7 +228,7 @@ def test_clips_without_truth_are_listed(tmp_path):
 
 def test_many_long_videos_stay_small(tmp_path):
     names = [f"day_{i:02d}.mp4" for i in range(60)]
-    long = fake_run.untrimmed(tmp_path, names, [7_200.0] * 60)
+    long = fake_run.untrimmed(tmp_path, names, [1_800.0] * 60)
     write_predictions(long, tmp_path / "long")
     run = fake_run.write_run(tmp_path / "run", fake_run.manifest(tmp_path))
     text, page = write(run.path, predictions=[tmp_path / "long"])
@@ -244,6 +244,24 @@ def test_groups_that_leak_are_named(tmp_path):
     _, page = write(run.path, events=events)
     assert "1 groups lie in more than one split (session_11)" in page.text
     assert "it had not seen" not in page.text
+
+
+def test_folds_set_the_splits_aside(tmp_path):
+    events = fake_run.manifest(tmp_path)
+    run = fake_run.write_run(tmp_path / "run", events)
+    run.write_config({**run.config, "folds": 5})
+    _, page = write(run.path, events=events)
+    assert "all folds" in page.text and "it had not seen" in page.text
+    assert [a["data-v"] for a in page.all("td") if a.get("data-v") == "24"]  # clips of a class
+
+
+def test_few_groups_are_a_caution(tmp_path):
+    run = fake_run.write_run(tmp_path / "run", fake_run.manifest(tmp_path))
+    metrics = run.metrics
+    metrics["protocol"]["groups"] = 2
+    run.write_metrics(metrics)
+    _, page = write(run.path)
+    assert "come from 2 groups only" in page.text
 
 
 def test_measures_of_an_evaluated_prediction(tmp_path):

@@ -16,7 +16,7 @@ import numpy as np
 
 from actionspace.datasets.sources import find_videos, list_file, need_file
 from actionspace.errors import DataError
-from actionspace.events.formats.manifest import read_text
+from actionspace.events.formats.manifest import read_lines
 from actionspace.paths import read_json
 from actionspace.progress import bar
 
@@ -70,7 +70,7 @@ def cut_miniclips(source: Path, out: Path, *, frames: int = 20, size: int = 224)
 
 
 def _labels(table: Path) -> Iterator[tuple[int, str, str]]:
-    records = list(csv.reader(read_text(table).splitlines()))
+    records = list(csv.reader(read_lines(table)))
     for row, cells in enumerate(records[1:], start=2):
         if any(cell.strip() for cell in cells):
             if len(cells) < 2 or not cells[0].strip() or not cells[1].strip():

@@ -211,22 +211,36 @@ def _deal_once(
             put(g, best)
         if not moved:
             break
-    where = _fill_empty(groups, where, shares, fixed)
+    where = _fill_empty(groups, where, shares, fixed, train)
     gap = have[:, total > 0] / total[total > 0] - shares[:, None]
     lacking = (have[:, total > 0] == 0) & (shares > 0)[:, None]
     return where, float((gap**2).sum() + (absent[:, None] * lacking).sum())
 
 
 def _fill_empty(
-    groups: _Groups, where: np.ndarray, shares: np.ndarray, fixed: dict[int, int]
+    groups: _Groups,
+    where: np.ndarray,
+    shares: np.ndarray,
+    fixed: dict[int, int],
+    train: int | None,
 ) -> np.ndarray:
-    """Give each part that is wanted but empty the smallest group of the fullest part."""
-    size = np.array([c[0] for c in groups.counts])
-    for part in np.flatnonzero(shares > 0):
+    """Give each part that is wanted but empty (test before val) the smallest group to be spared.
+
+    A part is not emptied for another, and training keeps its last group of every class.
+    """
+    for part in reversed(np.flatnonzero(shares > 0)):
         if (where == part).any():
             continue
-        full = [p for p in range(len(shares)) if (where == p).sum() > 1]
-        free = [g for g in range(len(where)) if g not in fixed and where[g] in full]
+        free = [g for g in range(len(where)) if g not in fixed and _spared(groups, where, g, train)]
         if free:
-            where[min(free, key=lambda g: (size[g], g))] = part
+            where[min(free, key=lambda g: (groups.counts[g][0], g))] = part
     return where
+
+
+def _spared(groups: _Groups, where: np.ndarray, group: int, train: int | None) -> bool:
+    others = np.flatnonzero(where == where[group])
+    others = others[others != group]
+    if len(others) == 0 or where[group] != train:
+        return len(others) > 0
+    kept = {int(c) for other in others for c in groups.places[other]}
+    return kept >= {int(c) for c in groups.places[group]}

@@ -141,7 +141,7 @@ def _minimise(
         diagonal = problem.curvature[:, None, None] * spread + state.penalty
         inverse = 1 / diagonal.clamp(min=torch.finfo(diagonal.dtype).tiny)
         decrement = _dot(state.gradient, inverse * state.gradient).clamp(min=0).sqrt()
-        rounding = decrement.square() < 100 * torch.finfo(decrement.dtype).eps * (1 + state.value)
+        rounding = decrement.square() < torch.finfo(decrement.dtype).eps * (1 + state.value)
         better = decrement < 0.9 * state.best
         state.stalled = torch.where(better | ~rounding, 0, state.stalled + 1)
         state.best = torch.minimum(decrement, state.best)
@@ -177,7 +177,7 @@ def _start(problem: Problem, strengths: Tensor, tolerance: float) -> _State:
         gradient=_gradient(problem, probabilities) + zeros,
         best=torch.full_like(strengths, torch.inf),
         stalled=torch.zeros(count, dtype=torch.int64, device=zeros.device),
-        goal=tolerance * strengths.sqrt().clamp(max=0.1),
+        goal=tolerance * strengths.sqrt().clamp(0.01, 0.1),
     )
 
 

@@ -88,9 +88,10 @@ def fit_logistic(
             positive and its negative rows); a mapping from class number multiplies its rows.
         standardize: divide features by their standard deviation before penalising them. They are
             centred in any case, which changes only the bias.
-        tolerance: accuracy of the weights of the standardised features. The loss being at least
-            ``s``-strongly convex, iteration ends at a Newton decrement below ``tolerance sqrt(s)``
-            (and below ``tolerance / 10``, for the sake of the probabilities).
+        tolerance: accuracy of the weights of the standardised features. The loss is at least
+            ``s``-strongly convex, so iteration ends at an estimated Newton decrement below
+            ``tolerance sqrt(s)`` (``s`` clipped to 1e-4 .. 1e-2: beyond, the probabilities would
+            suffer, or weights hardly penalised be polished that decide nothing).
         max_iterations: per strength.
         device: torch device.
         double: compute in float64. In float32 (half the memory) iteration ends at rounding level.

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from actionspace.errors import ActionspaceError, RunError
-from actionspace.report import ethogram as time
 from actionspace.report import provenance, results
+from actionspace.report.ethogram import Ethogram, ethogram
 from actionspace.report.figures_svg import clock, shorten
 from actionspace.report.measures import Measure, headline, is_over_time, measures
 
@@ -57,7 +57,7 @@ class Context:
     confusion: results.Confusion | None
     pictures: tuple[Picture, ...]
     n_wrong: int
-    ethogram: time.Ethogram | None
+    ethogram: Ethogram | None
     over_time: tuple[Measure, ...]
     clips: tuple[ClipGuess, ...]
     n_clips: int
@@ -98,7 +98,7 @@ def gather(
     of_clips = [m for m in every if not is_over_time(m)]
     wrong, n_wrong = results.mistakes(data) if data else ([], 0)
     shown = [*more.values(), *own.values()]
-    laid = time.ethogram(shown, truth, head)
+    laid = ethogram(shown, truth, head)
     clips = _clip_guesses([p for p in shown if not data or p.events is not data.events], head)
     classes = list(data.classes) if data else _classes(run, head)
     folds = bool(config.get("folds"))
@@ -313,7 +313,7 @@ def _missing(
     metrics: Mapping[str, Any],
     data: results.Scored | None,
     wrong: Sequence[results.Mistake],
-    laid: time.Ethogram | None,
+    laid: Ethogram | None,
     clips: Sequence[ClipGuess],
     events: Events | None,
 ) -> dict[str, str]:

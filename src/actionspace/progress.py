@@ -35,5 +35,5 @@ def bar(
         file=sys.stderr,
         dynamic_ncols=terminal,
         mininterval=0.2 if terminal else 15,
-        leave=terminal,
+        leave=True,
     )

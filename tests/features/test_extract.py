@@ -292,6 +292,29 @@ def test_bfloat16_is_near_float32(tmp_path: Path, events: Events) -> None:
     assert 0 < np.abs(a - b).max() < 1e-2 * np.abs(a).max()
 
 
+def test_compiled_batches_have_one_shape(
+    tmp_path: Path, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compiling takes a minute, so the compiler is replaced; each shape would be compiled."""
+    shapes: set[int] = set()
+
+    def compiler(module: torch.nn.Module) -> Any:
+        def call(x: torch.Tensor) -> torch.Tensor:
+            shapes.add(len(x))
+            found: torch.Tensor = module(x)
+            return found
+
+        return call
+
+    run(events, tmp_path / "s", dtype="float32", batch_size=4)
+    monkeypatch.setattr(torch, "compile", compiler)
+    run(events, tmp_path / "t", dtype="float32", batch_size=4, compile=True)
+    assert shapes == {4}
+    for video in events.videos["video"]:
+        ours, plain = (FeatureStore.open(tmp_path / name).get(video) for name in "ts")
+        np.testing.assert_allclose(ours.features, plain.features, atol=1e-5)
+
+
 def test_nan_names_video_and_time(tmp_path: Path, events: Events) -> None:
     broken = encoder()
     torch.nn.init.constant_(broken.backbone.mix.bias, NAN)  # type: ignore[union-attr,arg-type]

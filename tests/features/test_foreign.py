@@ -69,7 +69,7 @@ def test_pickles_are_refused(tmp_path: Path) -> None:
         def __reduce__(self) -> Any:
             return (Path.write_text, (tmp_path / "owned", "yes"))
 
-    (tmp_path / "e.pt").write_bytes(pickle.dumps(Evil()))
+    (tmp_path / "e.pt").write_bytes(pickle.dumps(Evil(), protocol=2))
     np.save(tmp_path / "o.npy", np.array([Evil()], dtype=object), allow_pickle=True)
     found = open_features(tmp_path, stride=1, fps=1)
     for name in ("e", "o"):

@@ -104,7 +104,7 @@ def test_repeating_a_row_equals_weighting_it(case: Case) -> None:
         assert measure(scores, labels, weights=times) == pytest.approx(measure(*repeated))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(single(), st.sampled_from([None, "true", "pred", "all"]))
 def test_agrees_with_scikit_learn(case: Case, normalize: str | None) -> None:
     import sklearn.metrics as reference

@@ -115,7 +115,7 @@ def test_weights_count_like_repeated_frames(pair: tuple[np.ndarray, np.ndarray],
     )
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(labellings())
 def test_agrees_with_scikit_learn(pair: tuple[np.ndarray, np.ndarray]) -> None:
     import sklearn.metrics as reference

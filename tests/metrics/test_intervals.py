@@ -7,6 +7,7 @@ import pytest
 
 from actionspace.errors import DataError, UsageError
 from actionspace.metrics import classification as C
+from actionspace.metrics import framewise as F
 from actionspace.metrics import intervals as I
 
 
@@ -52,6 +53,27 @@ def test_multi_label_intervals_equal_the_loop() -> None:
             n=40,
         )
         assert interval == pytest.approx(slow, abs=1e-12), name
+
+
+def test_framewise_intervals_equal_the_loop() -> None:
+    rng = np.random.default_rng(0)
+    truths = [np.repeat(rng.integers(0, 4, 12), 5) for _ in range(10)]
+    guesses = [np.where(rng.random(60) < 0.8, t, 0) for t in truths]
+    groups = np.arange(10) // 2
+    fast = I.framewise_intervals(
+        F.tally(truths, guesses, background=0), groups=groups, n=50, seed=2
+    )
+    for name, interval in fast.items():
+        slow = I.bootstrap(
+            lambda rows, name=name: F.framewise_metrics(
+                [truths[i] for i in rows], [guesses[i] for i in rows], background=0
+            )[name],
+            np.arange(10),
+            groups=groups,
+            n=50,
+            seed=2,
+        )
+        assert interval == pytest.approx(slow, abs=1e-9), name
 
 
 def test_deterministic_by_seed_and_ordered() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from actionspace.datasets import check_files, check_labels, check_times
@@ -63,7 +64,8 @@ def _groups(events: Events) -> list[Finding]:
     for group, part in videos.groupby("group", sort=True):
         splits = list(dict.fromkeys(part["split"]))
         if len(splits) > 1:
-            stray = part["video"][part["split"] != part["split"].mode().iloc[0]]
+            home = Counter(part["split"]).most_common(1)[0][0]
+            stray = part["video"][part["split"] != home]
             found.append(
                 Finding(
                     "error",

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 from actionspace.errors import DataError, UsageError
 from actionspace.metrics import segments
 from actionspace.metrics.confusion import count_pairs
-from actionspace.metrics.inputs import Bools, Floats, Ints, as_weights, mean_or_nan
+from actionspace.metrics.inputs import Bools, Floats, Ints, as_weights, or_nan
 from actionspace.metrics.segments import Segments
 
 
@@ -73,13 +73,13 @@ def pair(
 
 def frame_accuracy(truth: ArrayLike, prediction: ArrayLike, **options: Any) -> float:
     """Return the share of frames (of time, with ``weights``) labelled alike."""
-    return _accuracy(pair(truth, prediction, **options).confusion())
+    return float(_accuracy(pair(truth, prediction, **options).confusion()))
 
 
 def frame_f1(truth: ArrayLike, prediction: ArrayLike, **options: Any) -> float:
     """Return F1 over frames, averaged over the classes seen in either, without background."""
     p = pair(truth, prediction, **options)
-    return _macro_f1(p.confusion(), p.background)
+    return float(_macro_f1(p.confusion(), p.background))
 
 
 def frame_f1_per_class(truth: ArrayLike, prediction: ArrayLike, **options: Any) -> dict[Any, float]:
@@ -96,7 +96,7 @@ def cohen_kappa(a: ArrayLike, b: ArrayLike, **options: Any) -> float:
     throughout, because chance then explains everything. Cohen 1960, "A Coefficient of Agreement for
     Nominal Scales".
     """
-    return _kappa(pair(a, b, **options).confusion())
+    return float(_kappa(pair(a, b, **options).confusion()))
 
 
 def edit_score(truth: ArrayLike, prediction: ArrayLike, **options: Any) -> float:
@@ -114,7 +114,8 @@ def segmental_f1(
 
     Each true segment is matched once. Two labellings without any segment agree: 1.
     """
-    return segments.f1(segments.match(*pair(truth, prediction, **options).segments(), threshold))
+    cuts = pair(truth, prediction, **options).segments()
+    return float(segments.f1(segments.match(*cuts, threshold)))
 
 
 def framewise_metrics(
@@ -148,11 +149,67 @@ def framewise_metrics(
     """
     if average not in ("pooled", "video"):
         raise UsageError(f"average is 'pooled' or 'video', not {average!r}.")
+    tallies = tally(
+        truths,
+        predictions,
+        background=background,
+        weights=weights,
+        masks=masks,
+        thresholds=thresholds,
+    )
+    videos = np.eye(len(truths)) if average == "video" else np.ones((1, len(truths)))
+    return {name: float(_nan_mean(v)) for name, v in tallies.measures(videos).items()}
+
+
+@dataclass(frozen=True)
+class Tallies:
+    """What each of V videos contributes to the measures; pooling videos is adding these up.
+
+    Attributes:
+        confusion: ``[V, C, C]``, rows truth.
+        matches: per threshold true positives, false positives, false negatives ``[V, 3]``.
+        edit: edit scores ``[V]``.
+        background: class code left out of the mean of frame F1; -1 for none.
+    """
+
+    confusion: Floats
+    matches: dict[float, Floats]
+    edit: Floats
+    background: int
+
+    def measures(self, counts: ArrayLike) -> dict[str, Floats]:
+        """Return every measure ``[R]`` with video v pooled ``counts[r, v]`` times ``[R, V]``."""
+        times = np.asarray(counts, dtype=np.float64)
+        confusion = np.tensordot(times, self.confusion, axes=1)
+        return {
+            "frame_accuracy": _accuracy(confusion),
+            "frame_f1": _macro_f1(confusion, self.background),
+            "cohen_kappa": _kappa(confusion),
+            **{f"segmental_f1@{t:.2f}": segments.f1(times @ m) for t, m in self.matches.items()},
+            "edit_score": times @ self.edit / times.sum(axis=1),
+        }
+
+
+def tally(
+    truths: Sequence[ArrayLike],
+    predictions: Sequence[ArrayLike],
+    *,
+    background: Any = None,
+    weights: Sequence[ArrayLike | None] | None = None,
+    masks: Sequence[ArrayLike | None] | None = None,
+    thresholds: Sequence[float] = (0.1, 0.25, 0.5),
+) -> Tallies:
+    """Return what each video contributes; arguments and errors of :func:`framewise_metrics`."""
     pairs = _pairs(truths, predictions, background, weights, masks)
-    if average == "pooled":
-        return _summary(pairs, thresholds)
-    each = [_summary([p], thresholds) for p in pairs]
-    return {key: _nan_mean([e[key] for e in each]) for key in each[0]}
+    cuts = [p.segments() for p in pairs]
+    return Tallies(
+        confusion=np.stack([p.confusion() for p in pairs]),
+        matches={
+            t: np.array([segments.match(*c, t) for c in cuts], dtype=np.float64) for t in thresholds
+        },
+        edit=np.array([segments.edit_score(*c) for c in cuts]),
+        background=pairs[0].background,
+    )
 
 
 def encode(labellings: Sequence[ArrayLike]) -> tuple[list[Ints], list[Any]]:
@@ -222,44 +279,33 @@ def _pair(
     )
 
 
-def _summary(pairs: Sequence[Pair], thresholds: Sequence[float]) -> dict[str, float]:
-    confusion = np.sum([p.confusion() for p in pairs], axis=0)
-    cuts = [p.segments() for p in pairs]
-    return {
-        "frame_accuracy": _accuracy(confusion),
-        "frame_f1": _macro_f1(confusion, pairs[0].background),
-        "cohen_kappa": _kappa(confusion),
-        **{
-            f"segmental_f1@{t:.2f}": segments.f1(
-                np.sum([segments.match(*c, t) for c in cuts], axis=0)
-            )
-            for t in thresholds
-        },
-        "edit_score": float(np.mean([segments.edit_score(*c) for c in cuts])),
-    }
-
-
-def _accuracy(confusion: Floats) -> float:
-    return float(np.trace(confusion) / confusion.sum())
+def _accuracy(confusion: Floats) -> Floats:
+    right: Floats = np.trace(confusion, axis1=-2, axis2=-1)
+    total: Floats = confusion.sum(axis=(-2, -1))
+    return right / total
 
 
 def _class_f1(confusion: Floats) -> Floats:
-    """Return F1 per class ``[C]``, NaN for classes seen in neither."""
-    both = confusion.sum(axis=0) + confusion.sum(axis=1)
-    return 2 * np.diagonal(confusion) / np.where(both > 0, both, np.nan)
+    """Return F1 per class ``[..., C]``, NaN for classes seen in neither."""
+    both: Floats = confusion.sum(axis=-1) + confusion.sum(axis=-2)
+    return 2 * np.diagonal(confusion, axis1=-2, axis2=-1) / or_nan(both)
 
 
-def _macro_f1(confusion: Floats, background: int) -> float:
+def _macro_f1(confusion: Floats, background: int) -> Floats:
     values = _class_f1(confusion)
-    return _nan_mean([v for c, v in enumerate(values.tolist()) if c != background])
+    return _nan_mean(values[..., np.arange(values.shape[-1]) != background])
 
 
-def _kappa(confusion: Floats) -> float:
-    share = confusion / confusion.sum()
-    observed = np.trace(share)
-    chance = share.sum(axis=0) @ share.sum(axis=1)
-    return float((observed - chance) / (1 - chance)) if chance < 1 - 1e-12 else float("nan")
+def _kappa(confusion: Floats) -> Floats:
+    total: Floats = confusion.sum(axis=(-2, -1))
+    share = confusion / total[..., None, None]
+    chance: Floats = (share.sum(axis=-1) * share.sum(axis=-2)).sum(axis=-1)
+    room = np.where(chance < 1 - 1e-12, 1 - chance, np.nan)
+    return (_accuracy(confusion) - chance) / room
 
 
-def _nan_mean(values: Sequence[float]) -> float:
-    return mean_or_nan(np.array([v for v in values if v == v]))
+def _nan_mean(values: Floats) -> Floats:
+    """Return the mean over the last axis of what is not NaN; NaN where nothing is left."""
+    known = ~np.isnan(values)
+    total: Floats = np.where(known, values, 0).sum(axis=-1)
+    return total / or_nan(known.sum(axis=-1))

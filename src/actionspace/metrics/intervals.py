@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from actionspace.errors import DataError, UsageError
 from actionspace.metrics.classification import predicted, ranks, top_k_hits
 from actionspace.metrics.confusion import mean_f1, mean_recall
+from actionspace.metrics.framewise import Tallies
 from actionspace.metrics.inputs import (
     Bools,
     Floats,
@@ -153,6 +154,19 @@ def multi_label_intervals(
         values[f"top{i}_accuracy"] = _share(top_k_hits(table, hot, i), member, counts)
         values[f"macro_top{i}_accuracy"] = _macro_top(table, hot, i, member, counts)
     return _intervals(values, counts, level)
+
+
+def framewise_intervals(
+    tallies: Tallies,
+    *,
+    groups: ArrayLike | None = None,
+    n: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """Return the intervals of pooled :func:`framewise_metrics`; groups are of videos ``[V]``."""
+    member, counts = draws(groups, len(tallies.edit), n, seed)
+    return _intervals(tallies.measures(counts[:, member]), counts, level)
 
 
 def _intervals(values: dict[str, Floats], counts: Ints, level: float) -> dict[str, Interval]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from actionspace.errors import UsageError
-from actionspace.metrics.inputs import Bools, Floats, Ints
+from actionspace.metrics.inputs import Bools, Floats, Ints, divide
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,11 @@ def _best_overlaps(truth: Segments, guess: Segments) -> tuple[Ints, Floats]:
     return best, iou
 
 
-def f1(counts: Ints) -> float:
-    """Return F1 of true positives, false positives and false negatives; 1 when all are zero."""
-    right, wrong, missed = counts.tolist()
+def f1(counts: Ints | Floats) -> Floats:
+    """Return F1 of true positives, false positives and misses ``[..., 3]``; 0/0 is 1."""
+    right, wrong, missed = np.moveaxis(np.asarray(counts, np.float64), -1, 0)
     total = 2 * right + wrong + missed
-    return 2 * right / total if total else 1.0
+    return np.where(total > 0, divide(2 * right, total), 1.0)
 
 
 def edit_distance(a: Ints, b: Ints) -> int:

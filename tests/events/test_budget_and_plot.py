@@ -93,7 +93,9 @@ def test_dark_is_dark(day: Events, tmp_path: Path) -> None:
 
 def test_colours_are_told_apart() -> None:
     assert len(set(PALETTE)) == len(PALETTE)
-    assert colours(["a", "b"]) == {"a": PALETTE[0], "b": PALETTE[1]}
+    many = colours([str(i) for i in range(24)])
+    assert many["0"].lower() == PALETTE[0].lower()
+    assert len(set(many.values())) == 24
 
 
 def test_nothing_to_draw(day: Events) -> None:

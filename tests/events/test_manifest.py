@@ -164,6 +164,7 @@ def test_formats_are_told_apart_or_listed(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="read only"):
         write(Events.from_frames([]), tmp_path / "x.json", "football")
     assert sniff(manifest(tmp_path, "a b.mp4 3\n", "list.csv")) == "list"
+    assert sniff(manifest(tmp_path, "video,subject,behavior,time\n", "own.csv")) == "csv"
     with pytest.raises(ActionspaceError):
         read(manifest(tmp_path, "not parquet", "x.parquet"))
 

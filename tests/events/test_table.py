@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actionspace.errors import DataError
@@ -180,6 +180,7 @@ def test_a_name_without_suffix_finds_its_file(tmp_path: Path) -> None:
     assert events.path("v_2") == tmp_path / "v_2"
 
 
+@settings(max_examples=20, deadline=None)
 @given(words, words)
 def test_from_frames_is_the_identity_on_its_own_tables(a: str, b: str) -> None:
     events = Events.from_frames(

@@ -149,6 +149,12 @@ def test_spans_are_seconds_with_durations() -> None:
     assert F.segmental_f1(truth, guess, 0.6) == 0
 
 
+def test_a_true_segment_is_matched_once() -> None:
+    truth = np.array(["a"] * 10)
+    guess = np.array(["a"] * 4 + ["b"] * 2 + ["a"] * 4)
+    assert F.segmental_f1(truth, guess, 0.1) == pytest.approx(2 * 1 / (3 + 1))
+
+
 def test_background_is_ignored_by_segments_and_the_mean_of_f1() -> None:
     truth = np.array(["rest", "walk", "rest", "rest"])
     guess = np.array(["rest", "walk", "walk", "rest"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,17 +49,25 @@ def long(work: Path) -> Events:
 
 
 @pytest.fixture(scope="session")
-def run(work: Path, clips: Events) -> Run:
-    """A probe of the clips, split automatically."""
+def _trained(work: Path, clips: Events, long: Events) -> dict[str, Run]:
     os.environ["ACTIONSPACE_CACHE"] = str(work / "cache")
-    return train(recipe(), data=work / "clips" / "clips.csv", out=work / "run", report=False)
+    sources = {"run": work / "clips" / "clips.csv", "long_run": work / "long" / "events.csv"}
+    return {
+        name: train(recipe(), data=source, out=work / name, report=False)
+        for name, source in sources.items()
+    }
 
 
-@pytest.fixture(scope="session")
-def long_run(work: Path, long: Events) -> Run:
-    """A probe of the untrimmed videos, background class and all."""
-    os.environ["ACTIONSPACE_CACHE"] = str(work / "cache")
-    return train(recipe(), data=work / "long" / "events.csv", out=work / "long_run", report=False)
+@pytest.fixture
+def run(_trained: dict[str, Run], tmp_path: Path) -> Run:
+    """A probe of the clips, split automatically; a copy of its own for each test."""
+    return Run(Path(shutil.copytree(_trained["run"].path, tmp_path / "trained" / "run")))
+
+
+@pytest.fixture
+def long_run(_trained: dict[str, Run], tmp_path: Path) -> Run:
+    """A probe of the untrimmed videos, background class and all; a copy for each test."""
+    return Run(Path(shutil.copytree(_trained["long_run"].path, tmp_path / "trained" / "long")))
 
 
 @pytest.fixture(autouse=True)

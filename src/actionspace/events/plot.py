@@ -48,8 +48,19 @@ _LEGEND_COLUMNS = 6
 
 
 def colours(classes: Sequence[str]) -> dict[str, str]:
-    """Return the colour of each class; the same names always get the same colours."""
-    return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(classes)}
+    """Return the colour of each class; the same names always get the same colours.
+
+    Past the end of the palette come its tints, each round paler.
+    """
+    return {
+        name: _tint(PALETTE[i % len(PALETTE)], 0.45 * min(2, i // len(PALETTE)))
+        for i, name in enumerate(classes)
+    }
+
+
+def _tint(colour: str, white: float) -> str:
+    parts = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
+    return "#" + "".join(f"{round(p + (255 - p) * white):02x}" for p in parts)
 
 
 def ethogram(
@@ -120,12 +131,9 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def _tables(events: Events, head: str) -> dict[str, pd.DataFrame]:
-    found = {}
-    for video, rows in events.by_video():
-        table = spread(rows, head, video["duration"])
-        if len(table):
-            found[str(video["video"])] = table
-    return found
+    """Return the table of each video that has events, in the order of the videos."""
+    found = dict(iter(spread(events, head).groupby("video", sort=False)))
+    return {video: found[video] for video in events.videos["video"] if video in found}
 
 
 def _with_events(tables: Sequence[Mapping[str, pd.DataFrame]]) -> list[str]:

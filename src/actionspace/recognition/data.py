@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -244,24 +244,26 @@ def find_gaps(events: Events, video: str, duration: float) -> list[tuple[float, 
     return gaps
 
 
-def with_gaps(events: Events, column: str, label: str, shortest: dict[str, float]) -> Events:
+def with_gaps(
+    events: Events, column: str, label: str, room: Mapping[str, tuple[float, float]]
+) -> Events:
     """Return the manifest with each annotated gap as an event called ``label``.
 
     Args:
         events: the manifest.
         column: head column that gets the label.
         label: name of the class of nothing happening.
-        shortest: per video, gaps shorter than this many seconds are left out.
+        room: per video its duration and the shortest gap that counts, in seconds; videos that are
+            not named get no gaps.
     """
     import pandas as pd
 
     from actionspace.events.table import Events
 
     new: list[dict[str, object]] = []
-    for video in events.videos["video"]:
-        least = shortest.get(video, float("inf"))
-        for start, end in find_gaps(events, video, timing(events, video).duration):
-            if end - start >= least:
+    for video, (duration, shortest) in room.items():
+        for start, end in find_gaps(events, video, duration):
+            if end - start >= shortest:
                 name = f"gap:{video}:{len(new)}"
                 new.append({"id": name, "video": video, "start": start, "end": end, column: label})
     if not new:

@@ -90,14 +90,13 @@ class Task:
         if label in self.events.classes(self.column):
             self.say(f"The class '{label}' of the manifest is taken as nothing happening.")
             return self.events
-        shortest = {}
-        for video, rows in self.events.by_video():
-            if len(rows) and rows["start"].isna().any():
-                continue
-            name = str(video["video"])
-            fps = manifest.timing(self.events, name).fps
-            shortest[name] = self.encoding.span_seconds(fps) / 2
-        found = manifest.with_gaps(self.events, self.column, label, shortest)
+        room: dict[str, tuple[float, float]] = {}
+        for video, rows in self.events.by_video() if self._has_times() else ():
+            if rows["start"].notna().all():
+                name = str(video["video"])
+                timing = manifest.timing(self.events, name)
+                room[name] = (timing.duration, self.encoding.span_seconds(timing.fps) / 2)
+        found = manifest.with_gaps(self.events, self.column, label, room)
         n = len(found) - len(self.events)
         if n:
             spans = self.events.videos["labelled"].notna().any()
@@ -109,6 +108,13 @@ class Task:
                 "manifest has none. Use threshold or auto."
             )
         return found
+
+    def _has_times(self) -> bool:
+        """Whether annotation was in time; where all events are whole clips there are no gaps, and
+        a clip without a label is one nobody looked at.
+        """
+        spans = self.events.videos["labelled"].notna().any()
+        return bool(spans or self.events.rows["start"].notna().any())
 
     def rows(self, purpose: Purpose) -> Rows:
         """Return the rows of the labelled events: of a split, or with folds of every video."""

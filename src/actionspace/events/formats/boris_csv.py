@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,11 +39,13 @@ def matches(path: Path) -> bool:
     if path.suffix.lower() not in (".csv", ".tsv", ".txt") or not path.is_file():
         return False
     lines = read_lines(path)[:60]
-    return any(_is_header(line.lower()) for line in lines)
+    return any(_is_header(line) for line in lines)
 
 
 def _is_header(line: str) -> bool:
-    return "subject" in line and "behavior" in line and ("start (s)" in line or "time" in line)
+    cells = {cell.strip(' "\r\n').lower() for cell in re.split(r"[,;\t]", line)}
+    timed = "start (s)" in cells or "time" in cells
+    return {"subject", "behavior"} <= cells and timed and "video" not in cells
 
 
 def read(path: Path, root: Path, unpaired: str = "error") -> Events:
@@ -81,7 +84,7 @@ def read(path: Path, root: Path, unpaired: str = "error") -> Events:
 def _records(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     """Return the lower-case header and the rows under it, each with its row number."""
     lines = [line + "\n" for line in read_lines(path)]
-    at = next((i for i, line in enumerate(lines) if _is_header(line.lower())), None)
+    at = next((i for i, line in enumerate(lines) if _is_header(line)), None)
     if at is None:
         raise DataError(f"{path} is not a BORIS export: no row names Subject and Behavior.")
     delimiter = max(",;\t", key=lines[at].count)

@@ -1,0 +1,79 @@
+"""A published checkpoint with its classifier, as a run that predicts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from actionspace.errors import UsageError, WeightsError
+from actionspace.heads.linear import LinearHead
+from actionspace.recognition.encode import Encoding
+from actionspace.recognition.probe import Background, Probe
+from actionspace.recognition.recipe import LinearProbeRecipe
+from actionspace.training.environment import Stopwatch, describe
+from actionspace.training.run import Run
+
+
+def run_from_checkpoint(
+    checkpoint: str | os.PathLike[str],
+    recipe: LinearProbeRecipe,
+    out: str | os.PathLike[str],
+    *,
+    classes: Sequence[str] | None = None,
+    lora_alpha: float | None = None,
+    overwrite: bool = False,
+) -> Run:
+    """Turn a Video Swin checkpoint with a linear head into a run, ready to predict and evaluate.
+
+    Args:
+        checkpoint: a file in a known layout, or the name of published weights.
+        recipe: the setting it was trained in: encoder, clips, views.
+        out: the run folder.
+        classes: class names in the order of the head's outputs; None = those published with the
+            weights, else their numbers.
+        lora_alpha: of adapters in the file, where it does not say.
+        overwrite: replace a finished run.
+
+    Raises:
+        WeightsError: the file has no head, or does not fit the recipe's encoder.
+        UsageError: another number of names than the head has outputs.
+        RunError: ``out`` is taken.
+    """
+    from actionspace.encoders.published import WEIGHTS
+    from actionspace.encoders.weights import obtain, read_swin
+
+    watch = Stopwatch()
+    Run.check_free(out, overwrite=overwrite)
+    published = {entry.name: entry for entry in WEIGHTS}.get(os.fspath(checkpoint))
+    path = obtain(os.fspath(checkpoint))
+    read = read_swin(path, lora_alpha=lora_alpha)
+    if not read.head:
+        raise WeightsError(f"{path} is a backbone without a classifier; train a probe on it.")
+    weight, bias = (read.head[name].float().numpy() for name in ("weight", "bias"))
+    names = list(classes or (published.labels if published else ()) or map(str, range(len(bias))))
+    if len(names) != len(bias):
+        raise UsageError(f"{path} tells {len(bias)} classes apart; {len(names)} names were given.")
+    options = {**recipe.encoder_options, **({"lora_alpha": lora_alpha} if lora_alpha else {})}
+    place = os.fspath(checkpoint) if published else str(Path(path).resolve())
+    recipe = recipe.model_copy(update={"weights": place, "encoder_options": options})
+    encoding = Encoding(recipe)
+    about = encoding.describe()
+    if about["dim"] != weight.shape[1]:
+        raise WeightsError(f"The head of {path} is for {weight.shape[1]} features, not {about}.")
+    head = LinearHead(weight.astype(np.float32), bias.astype(np.float32), tuple(names))
+    background = Background("none", note="The published head always names a class.")
+    run = Run.start(out, overwrite=overwrite)
+    run.write_config(recipe)
+    probe = Probe(recipe.head.column, head, background)
+    probe.save(run, {"encoder": about, "recipe": recipe.name})
+    environment = describe(
+        device=encoding.device,
+        stopwatch=watch,
+        trainable_parameters=weight.size + bias.size,
+        total_parameters=weight.size + bias.size + int(about["parameters"]),
+        extra={"encoder": about, "converted_from": Path(path).name},
+    )
+    return run.finish(environment)

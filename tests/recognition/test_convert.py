@@ -1,0 +1,66 @@
+"""A checkpoint of the original code with its classifier becomes a run that predicts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from actionspace.encoders.create import create_encoder
+from actionspace.errors import UsageError, WeightsError
+from actionspace.events.table import Events
+from actionspace.recognition.convert import run_from_checkpoint
+from actionspace.recognition.predict import predictions
+from actionspace.training.run import Run
+from tests.recognition.conftest import recipe
+
+SMALL = "encoder_options={embed_dim: 8, depths: [1, 1], num_heads: [1, 2], window_size: [2, 2, 2]}"
+CLIPS = "{frames: 4, stride: 2, size: 32, short_side: 32, geometry: center}"
+SETTING = [
+    "encoder=swin3d_t",
+    SMALL,
+    "clips.rows=events",
+    *[f"clips.{name}={CLIPS}" for name in ("train", "val", "test")],
+]
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """The original's layout: ``backbone.*`` and ``cls_head.fc_cls.*`` in a torch file."""
+    config = recipe(*SETTING)
+    encoder = create_encoder("swin3d_t", seed=3, **config.encoder_options)
+    state = {f"backbone.{k}": v for k, v in encoder.backbone.state_dict().items()}
+    torch.manual_seed(0)
+    state["cls_head.fc_cls.weight"] = torch.randn(3, encoder.dim)
+    state["cls_head.fc_cls.bias"] = torch.randn(3)
+    torch.save({"state_dict": state, "meta": {}}, tmp_path / "epoch_30.pth")
+    return tmp_path / "epoch_30.pth"
+
+
+def test_a_checkpoint_predicts(checkpoint: Path, clips: Events, tmp_path: Path):
+    names = ["still", "right", "left"]
+    made = run_from_checkpoint(checkpoint, recipe(*SETTING), tmp_path / "run", classes=names)
+    found = predictions(Run.open(made.path), clips)
+    assert found.classes() == names and len(found.events) == 18
+    state = torch.load(checkpoint, weights_only=True)["state_dict"]
+    np.testing.assert_array_equal(
+        made.weights()["label.weight"], state["cls_head.fc_cls.weight"].numpy()
+    )
+    assert made.environment["trainable_parameters"] == state["cls_head.fc_cls.weight"].numel() + 3
+    numbered = run_from_checkpoint(checkpoint, recipe(*SETTING), tmp_path / "ids")
+    assert numbered.labels["heads"]["label"]["classes"] == ["0", "1", "2"]
+
+
+def test_what_cannot_be_converted(checkpoint: Path, tmp_path: Path):
+    with pytest.raises(UsageError, match="3 classes apart; 2 names"):
+        run_from_checkpoint(checkpoint, recipe(*SETTING), tmp_path / "run", classes=["a", "b"])
+    with pytest.raises(WeightsError, match="does not fit"):
+        run_from_checkpoint(checkpoint, recipe("encoder=swin3d_t"), tmp_path / "run")
+    state = torch.load(checkpoint, weights_only=True)["state_dict"]
+    bare = {k: v for k, v in state.items() if not k.startswith("cls_head")}
+    torch.save({"state_dict": bare}, tmp_path / "bare.pth")
+    with pytest.raises(WeightsError, match="without a classifier"):
+        run_from_checkpoint(tmp_path / "bare.pth", recipe(*SETTING), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

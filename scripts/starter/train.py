@@ -43,6 +43,8 @@ class Settings:
     seed: int = 0
     batch: int = 16  # half of it new clips, half mirrored earlier ones
     again_after: int = 32  # steps after which a clip comes back as its mirror image
+    detail: int = 64  # canvas of most steps, a quarter of the cost
+    full_every: int = 8  # every so many steps the canvas is the full one; divides again_after
     lr: float = 8e-4
     weight_decay: float = 0.05
     warmup: int = 50
@@ -87,26 +89,34 @@ def losses(out: tuple[Tensor, Tensor, Tensor], batch: dict[str, Tensor]) -> dict
     )
     error = F.smooth_l1_loss(values, batch["values"], reduction="none", beta=0.5)
     value = (error * batch["known"]).sum() / batch["known"].sum().clamp(min=1)
+    # Movers fill little of a scene: cells that they cover count twenty times.
     dense = batch["dense"]
-    cover = F.binary_cross_entropy_with_logits(cells[..., :n], dense[..., :n].clamp(0, 1))
+    covered = dense[..., :n].clamp(0, 1)
+    weight = 0.05 + covered.sum(-1).clamp(0, 1)
+    cross = F.binary_cross_entropy_with_logits(cells[..., :n], covered, reduction="none").sum(-1)
     speed = torch.asinh(2 * dense[..., n:])
-    weight = 0.05 + dense[..., :n].sum(-1, keepdim=True).clamp(0, 1)
-    flow = (F.smooth_l1_loss(cells[..., n:], speed, reduction="none", beta=0.3) * weight).sum()
-    flow = flow / (weight.sum() * 3)
-    return {"motion": motion, "value": value, "cover": cover * 4, "flow": flow}
+    flow = F.smooth_l1_loss(cells[..., n:], speed, reduction="none", beta=0.3).mean(-1)
+    return {
+        "motion": 0.5 * motion,
+        "value": value,
+        "cover": (cross * weight).sum() / weight.sum(),
+        "flow": 3 * (flow * weight).sum() / weight.sum(),
+    }
 
 
 class Clips(torch.utils.data.Dataset):
-    """Rendered clips ``first`` and on; index i is the same clip in every run."""
+    """Rendered clips; index i is the same clip in every run."""
 
-    def __init__(self, seed: int, count: int, stills: np.ndarray | None) -> None:
-        self.seed, self.count, self.stills = seed, count, stills
+    def __init__(self, settings: Settings, stills: np.ndarray | None) -> None:
+        self.settings, self.stills = settings, stills
 
     def __len__(self) -> int:
-        return self.count
+        return 10**9
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        return render.render(self.seed, index, self.stills)
+        s = self.settings
+        full = index // (s.batch // 2) % s.full_every == 0
+        return render.render(s.seed, index, self.stills, render.SIZE if full else s.detail)
 
 
 # What changes sign when left and right are exchanged: x of shift, place, displacement and posture.
@@ -126,7 +136,7 @@ def with_earlier(loader: Iterable[dict[str, Tensor]], lag: int) -> Iterator[dict
     """Join each batch with the mirror image of the one ``lag`` steps ago; a clip costs half."""
     earlier: deque[dict[str, Tensor]] = deque(maxlen=lag)
     for batch in loader:
-        old = mirror(earlier[0] if earlier else batch)
+        old = mirror(earlier[0] if len(earlier) == lag else batch)
         yield {key: torch.cat([value, old[key]]) for key, value in batch.items()}
         earlier.append(batch)
 
@@ -214,7 +224,7 @@ def train(args: argparse.Namespace) -> None:
         state.load(out / "state.pt")
     schedule = Schedule(args, settings.warmup, state.fall_at)
     stills = read_stills(Path(args.data)) if args.data else None
-    clips = Clips(settings.seed, 10**9, stills)
+    clips = Clips(settings, stills)
     loader = torch.utils.data.DataLoader(
         clips,
         settings.batch // 2,

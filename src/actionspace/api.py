@@ -32,13 +32,13 @@ def read_events(
     *,
     root: PathLike | None = None,
     allow_outside: bool = False,
+    **options: Any,
 ) -> Events:
     """Read annotations of any known format; see :func:`actionspace.events.io.read`."""
     from actionspace.events import io
 
-    return io.read(
-        Path(path), format, root=Path(root) if root else None, allow_outside=allow_outside
-    )
+    place = Path(root) if root else None
+    return io.read(Path(path), format, root=place, allow_outside=allow_outside, **options)
 
 
 def write_events(events: Events, path: PathLike, format: str | None = None) -> Path:
@@ -48,11 +48,11 @@ def write_events(events: Events, path: PathLike, format: str | None = None) -> P
     return io.write(events, Path(path), format)
 
 
-def prepare(dataset: str, source: PathLike, out: PathLike, **options: Any) -> Path:
+def prepare(dataset: str, source: PathLike, out: PathLike | None = None, **options: Any) -> Path:
     """Turn a published data set into a manifest; see :mod:`actionspace.datasets.prepare`."""
     from actionspace.datasets.prepare import prepare as run
 
-    return run(dataset, Path(source), Path(out), **options)
+    return run(dataset, Path(source), None if out is None else Path(out), **options)
 
 
 def split(
@@ -72,7 +72,8 @@ def split(
         ratio: train:val:test, or train:test.
         folds: make this many manifests instead, each with another test fold.
         seed: same seed, same split.
-        out: file to write (with folds, a folder); by default beside the manifest.
+        out: file to write (with folds, its name gets ``_fold1`` ...); by default beside the
+            manifest, so that the paths in it stay below their root.
 
     Raises:
         UsageError: the ratio is no list of numbers.
@@ -83,25 +84,22 @@ def split(
 
     events = read_events(manifest)
     source = Path(manifest)
+    if source.is_dir():
+        source = source / source.name
     for note in splits.notes(events, by=by):
         logging.getLogger("actionspace").info(note)
     if folds is None:
         target = Path(out) if out else source.with_name(f"{source.stem}_split.csv")
-        return [events_with(splits.split(events, by=by, ratio=_ratio(ratio), seed=seed), target)]
+        return [write_events(splits.split(events, by=by, ratio=_ratio(ratio), seed=seed), target)]
     number, _ = splits.folds(events, folds, by=by, seed=seed)
-    folder = Path(out) if out else source.with_name(f"{source.stem}_folds")
+    base = Path(out) if out else source.with_suffix(".csv")
     written = []
     for fold in range(folds):
         names = ["test" if n == fold else "train" for n in number]
         part = dataclasses.replace(events, videos=events.videos.assign(split=names))
-        written.append(events_with(part, folder / f"fold_{fold + 1}.csv"))
+        target = base.with_name(f"{base.stem}_fold{fold + 1}{base.suffix}")
+        written.append(write_events(part, target))
     return written
-
-
-def events_with(events: Events, target: Path) -> Path:
-    """Write events to ``target`` and return it."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return write_events(events, target)
 
 
 def _ratio(text: str | Sequence[float]) -> list[float]:
@@ -114,8 +112,8 @@ def _ratio(text: str | Sequence[float]) -> list[float]:
 
 def inspect(videos: PathLike | Sequence[PathLike], *, exact: bool = True) -> list[VideoInfo]:
     """Look at videos (files, folders, globs); a bad file is a verdict, not an exception."""
-    from actionspace.recognition.inputs import video_files
     from actionspace.progress import progress
+    from actionspace.recognition.inputs import video_files
     from actionspace.video.inspect import inspect as look
 
     files = video_files(videos)
@@ -262,7 +260,7 @@ def evaluate(
     average: Literal["prob", "score"] | None = None,
     **options: Any,
 ) -> dict[str, Any]:
-    """Score a run or a predictions folder; see :func:`actionspace.recognition.evaluate.evaluate`."""
+    """Score a run or predictions; see :func:`actionspace.recognition.evaluate.evaluate`."""
     import inspect as python_inspect
 
     from actionspace.recognition.evaluate import evaluate as run
@@ -328,17 +326,35 @@ def report(
 
 
 def convert(
-    checkpoint: PathLike, *, out: PathLike | None = None, lora_alpha: float | None = None
+    checkpoint: PathLike,
+    *,
+    out: PathLike | None = None,
+    recipe: PathLike | None = None,
+    lora_alpha: float | None = None,
+    overwrite: bool = False,
 ) -> Path:
-    """Turn a published checkpoint into safetensors; nothing in it is run.
+    """Turn a published checkpoint into safetensors, or into a run; nothing in it is run.
 
     Args:
-        checkpoint: a file in the mmaction 0.x, mmaction2 1.x or torchvision layout.
-        out: file to write; by default beside the checkpoint.
+        checkpoint: a file in the mmaction 0.x, mmaction2 1.x or torchvision layout, or the name
+            of published weights.
+        out: file to write, by default beside the checkpoint; with a recipe, the run folder.
+        recipe: make a run of the checkpoint's encoder and head that evaluates and predicts.
         lora_alpha: of adapters in the file, where it does not say.
+        overwrite: replace a finished run.
     """
     from actionspace.encoders.weights import convert_checkpoint
 
+    if recipe is not None:
+        from actionspace.recipes.loader import load_recipe
+        from actionspace.recognition.convert import run_from_checkpoint
+
+        loaded = load_recipe(recipe)
+        folder = Path(out) if out else _next_run(loaded.name)
+        run = run_from_checkpoint(
+            checkpoint, loaded, folder, lora_alpha=lora_alpha, overwrite=overwrite
+        )
+        return run.path
     target = Path(out) if out else Path(checkpoint).with_suffix(".safetensors")
     convert_checkpoint(Path(checkpoint), target, lora_alpha=lora_alpha)
     return target

@@ -61,7 +61,9 @@ def prepare(
     dataset: Annotated[str, typer.Argument(help="A name from `actionspace list datasets`.")],
     source: Annotated[Path, typer.Argument(help="The folder the data set was unpacked into.")],
     options: Annotated[list[str] | None, typer.Argument(help="key=value, e.g. fold=1")] = None,
-    out: Annotated[Path, typer.Option("--out", help="Manifest to write.")] = Path("manifest.csv"),
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Manifest to write (default: SOURCE/manifest.csv).")
+    ] = None,
 ) -> None:
     """Turn a published data set into a manifest."""
     from actionspace import api
@@ -246,6 +248,9 @@ def report(
 def convert(
     checkpoint: Annotated[Path, typer.Argument(help="A published weight file.")],
     out: Out = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="Make a run of it that evaluates and predicts.")
+    ] = None,
     lora_alpha: Annotated[
         float | None, typer.Option(help="Of adapters in the file, where it does not say.")
     ] = None,
@@ -253,7 +258,7 @@ def convert(
     """Turn a published checkpoint into safetensors without running code from it."""
     from actionspace import api
 
-    typer.echo(f"{api.convert(checkpoint, out=out, lora_alpha=lora_alpha)}")
+    typer.echo(f"{api.convert(checkpoint, out=out, recipe=recipe, lora_alpha=lora_alpha)}")
 
 
 @app.command(name="list")

@@ -106,8 +106,11 @@ def test_events_there_and_back(capsys: pytest.CaptureFixture[str], clips: Path) 
     split = clips.parent / "mine.csv"
     assert call("split", clips, "--ratio", "60:20:20", "--out", split) == 0
     assert "test" in split.read_text()
-    assert call("split", clips, "--folds", "3", "--out", clips.parent / "folds") == 0
-    assert len(list((clips.parent / "folds").iterdir())) == 3
+    assert call("split", clips, "--folds", "3") == 0
+    written = capsys.readouterr().out.split()
+    folds = [line for line in written if "_fold" in line]
+    assert len(folds) == 3
+    assert all(call("check", fold, "--fast") == 0 for fold in folds)
     assert call("split", clips, "--ratio", "many") == 2
 
 

@@ -38,6 +38,19 @@ def test_single_label_intervals_equal_the_loop(grouped: bool) -> None:
         assert interval == pytest.approx(slow, abs=1e-12), name
 
 
+def test_a_class_missed_by_a_draw_does_not_count_as_zero() -> None:
+    # Class 2 lives in group 0 and is always found there; elsewhere it is predicted once per group.
+    labels = np.array([2, 2, 0, 1] + [0, 0, 0, 1] * 5)
+    guess = np.array([2, 2, 0, 1] + [0, 0, 2, 1] * 5)
+    groups = np.repeat(np.arange(6), 4)
+    scores = np.eye(3)[guess]
+    low, high = I.single_label_intervals(scores, labels, groups=groups, n=400)[
+        "mean_class_accuracy"
+    ]
+    estimate = C.mean_class_accuracy(scores, labels)
+    assert (2 / 3 + 1) / 2 - 0.05 < low <= estimate <= high
+
+
 def test_multi_label_intervals_equal_the_loop() -> None:
     scores, labels, groups = _case(rows=60, classes=4)
     targets = (np.arange(4) == labels[:, None]) | (scores > 1.5)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from actionspace.errors import UsageError
-from actionspace.metrics.inputs import Floats, Ints, as_labels, as_weights, divide, or_nan
+from actionspace.metrics.inputs import Bools, Floats, Ints, as_labels, as_weights, divide, or_nan
 
 Normalize = Literal["true", "pred", "all"] | None
 
@@ -19,22 +19,33 @@ def count_pairs(truth: Ints, guess: Ints, classes: int, weights: Floats | None =
     return flat.reshape(classes, classes).astype(np.float64)
 
 
-def mean_recall(confusion: Floats) -> Floats:
-    """Return mean class accuracy of confusion matrices ``[..., C, C]``; NaN for an empty one."""
+def mean_recall(confusion: Floats, left_out: Bools | None = None) -> Floats:
+    """Return mean class accuracy of confusion matrices ``[..., C, C]``; NaN for an empty one.
+
+    Classes of ``left_out`` (bool ``[..., C]``) are not part of the mean.
+    """
     truth, guess = confusion.sum(axis=-1), confusion.sum(axis=-2)
     recall = divide(np.diagonal(confusion, axis1=-2, axis2=-1), truth)
     seen = (truth > 0) | (guess > 0)
+    if left_out is not None:
+        seen &= ~left_out
     total: Floats = np.where(seen, recall, 0.0).sum(axis=-1)
     return total / or_nan(seen.sum(axis=-1))
 
 
-def mean_f1(confusion: Floats) -> Floats:
-    """Return macro F1 of confusion matrices ``[..., C, C]``; NaN for an empty one."""
+def mean_f1(confusion: Floats, left_out: Bools | None = None) -> Floats:
+    """Return macro F1 of confusion matrices ``[..., C, C]``; NaN for an empty one.
+
+    Classes of ``left_out`` (bool ``[..., C]``) are not part of the mean.
+    """
     truth, guess = confusion.sum(axis=-1), confusion.sum(axis=-2)
     both = truth + guess
     f1 = divide(2 * np.diagonal(confusion, axis1=-2, axis2=-1), both)
-    total: Floats = f1.sum(axis=-1)
-    return total / or_nan((both > 0).sum(axis=-1))
+    seen = both > 0
+    if left_out is not None:
+        seen &= ~left_out
+    total: Floats = np.where(seen, f1, 0.0).sum(axis=-1)
+    return total / or_nan(seen.sum(axis=-1))
 
 
 def confusion_matrix(

@@ -5,6 +5,9 @@ was sampled: the group is. Each replicate draws as many groups as there are, wit
 takes all rows of each. Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13.
 
 With few groups the intervals are rough and tend to be too narrow; with one there is none (NaN).
+Where a replicate happens to draw no group of some class, the class is left out of its class means:
+counting it as zero, as the measures do for a class that is never true, would only say that the draw
+missed it and would pull the interval below the estimate.
 """
 
 from __future__ import annotations
@@ -118,17 +121,19 @@ def single_label_intervals(
 ) -> dict[str, Interval]:
     """Return the intervals of :func:`single_label_metrics`, all replicates at once.
 
-    Equal to :func:`bootstrap` on each measure: sums per group are taken once, and a replicate is a
-    weighting of the groups.
+    Equal to :func:`bootstrap` on each measure (classes missed by a draw aside): sums per group are
+    taken once, and a replicate is a weighting of the groups.
     """
     table = as_scores(scores)
     truth = as_labels(labels, *table.shape)
     member, counts = draws(groups, len(table), n, seed)
     hot = as_targets(truth, *table.shape)
     values = {f"top{i}_accuracy": _share(top_k_hits(table, truth, i), member, counts) for i in k}
+    ever_true = hot.any(axis=0)
     for confusion in _confusions(truth, predicted(table), table.shape[1], member, counts):
+        missed = ever_true & (confusion.sum(axis=-1) == 0)
         for name, measure in CONFUSION_MEASURES.items():
-            values[name] = np.append(values.get(name, []), measure(confusion))
+            values[name] = np.append(values.get(name, []), measure(confusion, missed))
     for i in k:
         values[f"macro_top{i}_accuracy"] = _macro_top(table, hot, i, member, counts)
     values["map"] = _mean_average_precision(table, hot, member, counts)
@@ -239,7 +244,7 @@ def _average_precision(scores: Floats, positive: Bools, member: Ints, counts: In
     return total / or_nan(right[:, -1])
 
 
-def _trace_share(confusion: Floats) -> Floats:
+def _trace_share(confusion: Floats, _: Bools) -> Floats:
     right: Floats = np.trace(confusion, axis1=-2, axis2=-1)
     total: Floats = confusion.sum(axis=(-2, -1))
     return right / total
@@ -256,7 +261,7 @@ def _confusions(
         yield cells.reshape(-1, classes, classes)
 
 
-CONFUSION_MEASURES = {
+CONFUSION_MEASURES: dict[str, Callable[[Floats, Bools], Floats]] = {
     "micro_accuracy": _trace_share,
     "mean_class_accuracy": mean_recall,
     "macro_f1": mean_f1,

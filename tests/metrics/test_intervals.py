@@ -89,6 +89,16 @@ def test_framewise_intervals_equal_the_loop() -> None:
         assert interval == pytest.approx(slow, abs=1e-9), name
 
 
+def test_a_behaviour_missed_by_a_draw_does_not_count_as_zero() -> None:
+    truths = [np.array([0, 1, 2, 2])] + [np.array([0, 0, 1, 1])] * 5
+    guesses = [np.array([0, 1, 2, 2])] + [np.array([0, 2, 1, 1])] * 5
+    tallies = F.tally(truths, guesses)
+    without_first = [[0, 1, 1, 1, 1, 1]]
+    drawn = tallies.measures(without_first, resampled=True)["frame_f1"][0]
+    assert drawn == pytest.approx((2 / 3 + 1) / 2)
+    assert tallies.measures(without_first)["frame_f1"][0] == pytest.approx((2 / 3 + 1 + 0) / 3)
+
+
 def test_deterministic_by_seed_and_ordered() -> None:
     scores, labels, groups = _case()
     first = I.single_label_intervals(scores, labels, groups=groups, n=200)

@@ -201,14 +201,14 @@ def _held_out(
     class it had not seen no penalty can be right.
     """
     if multi_label:
-        loss = np.logaddexp(0, np.where(targets, -logits, logits))
+        loss = np.logaddexp(0, np.where(targets, -logits, logits)[counted])
         parts = [
             average_precision(z[rows], t[rows], weight[rows])
             for z, t, rows in zip(logits.T, targets.T, counted.T, strict=True)
             if weight[rows].any()
         ]
         accuracy = mean_or_nan(np.array([v for v in parts if v == v]))
-        return {"loss": _average(loss[counted], importance[counted]), "accuracy": accuracy}
+        return {"loss": _average(loss, importance[counted]), "accuracy": accuracy}
     rows = (targets & counted).any(axis=1)
     logits, truth, share = logits[rows], targets[rows].argmax(axis=1), importance[rows, 0]
     top = logits.max(axis=1)

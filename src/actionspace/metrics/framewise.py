@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 
 from actionspace.errors import DataError, UsageError
 from actionspace.metrics import segments
-from actionspace.metrics.confusion import count_pairs
+from actionspace.metrics.confusion import count_pairs, mean_f1
 from actionspace.metrics.inputs import Bools, Floats, Ints, as_weights, or_nan
 from actionspace.metrics.segments import Segments
 
@@ -79,7 +79,7 @@ def frame_accuracy(truth: ArrayLike, prediction: ArrayLike, **options: Any) -> f
 def frame_f1(truth: ArrayLike, prediction: ArrayLike, **options: Any) -> float:
     """Return F1 over frames, averaged over the classes seen in either, without background."""
     p = pair(truth, prediction, **options)
-    return float(_macro_f1(p.confusion(), p.background))
+    return float(mean_f1(p.confusion(), np.arange(len(p.classes)) == p.background))
 
 
 def frame_f1_per_class(truth: ArrayLike, prediction: ArrayLike, **options: Any) -> dict[Any, float]:
@@ -177,13 +177,21 @@ class Tallies:
     edit: Floats
     background: int
 
-    def measures(self, counts: ArrayLike) -> dict[str, Floats]:
-        """Return every measure ``[R]`` with video v pooled ``counts[r, v]`` times ``[R, V]``."""
+    def measures(self, counts: ArrayLike, *, resampled: bool = False) -> dict[str, Floats]:
+        """Return every measure ``[R]`` with video v pooled ``counts[r, v]`` times ``[R, V]``.
+
+        ``resampled`` leaves a class out of the mean of frame F1 where it is true in some video but
+        in none of those drawn; see :mod:`.intervals`.
+        """
         times = np.asarray(counts, dtype=np.float64)
         confusion = np.tensordot(times, self.confusion, axes=1)
+        left_out = np.arange(confusion.shape[-1]) == self.background
+        if resampled:
+            ever_true = self.confusion.any(axis=(0, 2))
+            left_out = left_out | (ever_true & ~confusion.any(axis=-1))
         return {
             "frame_accuracy": _accuracy(confusion),
-            "frame_f1": _macro_f1(confusion, self.background),
+            "frame_f1": mean_f1(confusion, left_out),
             "cohen_kappa": _kappa(confusion),
             **{f"segmental_f1@{t:.2f}": segments.f1(times @ m) for t, m in self.matches.items()},
             "edit_score": times @ self.edit / times.sum(axis=1),
@@ -289,11 +297,6 @@ def _class_f1(confusion: Floats) -> Floats:
     """Return F1 per class ``[..., C]``, NaN for classes seen in neither."""
     both: Floats = confusion.sum(axis=-1) + confusion.sum(axis=-2)
     return 2 * np.diagonal(confusion, axis1=-2, axis2=-1) / or_nan(both)
-
-
-def _macro_f1(confusion: Floats, background: int) -> Floats:
-    values = _class_f1(confusion)
-    return _nan_mean(values[..., np.arange(values.shape[-1]) != background])
 
 
 def _kappa(confusion: Floats) -> Floats:

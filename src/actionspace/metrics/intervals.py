@@ -171,7 +171,7 @@ def framewise_intervals(
 ) -> dict[str, Interval]:
     """Return the intervals of pooled :func:`framewise_metrics`; groups are of videos ``[V]``."""
     member, counts = draws(groups, len(tallies.edit), n, seed)
-    return _intervals(tallies.measures(counts[:, member]), counts, level)
+    return _intervals(tallies.measures(counts[:, member], resampled=True), counts, level)
 
 
 def _intervals(values: dict[str, Floats], counts: Ints, level: float) -> dict[str, Interval]:

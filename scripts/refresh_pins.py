@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 PYPROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
@@ -34,10 +35,31 @@ def resolved() -> list[str]:
     return [line.strip() for line in done.stdout.splitlines() if "==" in line]
 
 
-def main() -> None:
-    pins = resolved()
+def build_tools() -> list[str]:
+    """Resolve what builds the wheel."""
+    needs = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["build-system"]["requires"]
+    command = ["uv", "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--universal"]
+    command += ["--python-version", "3.11", "-"]
+    done = subprocess.run(
+        command, input="\n".join(needs), check=True, capture_output=True, text=True
+    )
+    return [line.strip() for line in done.stdout.splitlines() if "==" in line]
+
+
+def listed(key: str, pins: list[str]) -> str:
+    """Return a TOML array, one requirement per line."""
     lines = "".join(f"  '{pin}',\n" if '"' in pin else f'  "{pin}",\n' for pin in pins)
-    block = f"# pins: begin\n[tool.uv]\nconstraint-dependencies = [\n{lines}]\n# pins: end\n"
+    return f"{key} = [\n{lines}]\n"
+
+
+def main() -> None:
+    pins, tools = resolved(), build_tools()
+    block = (
+        "# pins: begin\n[tool.uv]\n"
+        + listed("constraint-dependencies", pins)
+        + listed("build-constraint-dependencies", tools)
+        + "# pins: end\n"
+    )
     text = PYPROJECT.read_text(encoding="utf-8")
     text = BLOCK.sub(lambda _: block, text) if BLOCK.search(text) else f"{text}\n{block}"
     PYPROJECT.write_text(text, encoding="utf-8")

@@ -103,17 +103,16 @@ def _elbow(
     return origin + unit * along + normal * off, origin + unit * reach
 
 
-def creature(rng: np.random.Generator, t: Array, aspect: float, grow: float = 1.0) -> Mover:
+def creature(rng: np.random.Generator, t: Array, aspect: float) -> Mover:
     """Draw an animal-like mover with up to three motions.
 
     Args:
         rng: source of all randomness.
         t: ``[F]`` seconds.
         aspect: image width over height.
-        grow: factor of its size.
     """
     f = len(t)
-    length = grow * float(np.exp(rng.uniform(np.log(0.08), np.log(0.5))))
+    length = float(np.exp(rng.uniform(np.log(0.08), np.log(0.5))))
     top_view = rng.random() < 0.2
     motions = _choose(rng)
     deg = np.pi / 180
@@ -273,10 +272,10 @@ def _place(p: Array, yaw: Array, roll: Array, scale: Array, shift: Array, at: Ar
     return np.asarray(turned + shift[:, None] + at, np.float32)
 
 
-def rigid(rng: np.random.Generator, t: Array, aspect: float, grow: float = 1.0) -> Mover:
+def rigid(rng: np.random.Generator, t: Array, aspect: float) -> Mover:
     """Draw a rigid mover: a few capsules fixed to each other that shift, spin, grow or tremble."""
     f = len(t)
-    size = grow * float(np.exp(rng.uniform(np.log(0.04), np.log(0.35))))
+    size = float(np.exp(rng.uniform(np.log(0.04), np.log(0.35))))
     n = int(rng.integers(1, 5))
     local = rng.normal(0, 0.35 * size, (2, 1, n, 2)).astype(np.float32)
     radius = rng.uniform(0.1, 0.35, (1, n, 2)).astype(np.float32) * size

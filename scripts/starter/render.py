@@ -19,34 +19,23 @@ import numpy as np
 from movers import GROUPS, MOTIONS, Array, Mover
 
 FRAMES, SIZE, CELL, STEP = 16, 128, 8, 4
-STEPS = FRAMES // STEP
+GRID, STEPS = SIZE // CELL, FRAMES // STEP
 N_VALUES = 46
 DENSE = len(GROUPS) + 3
 FPS = 25.0
 
 
-def render(
-    seed: int, index: int, stills: Array | None = None, size: int = SIZE
-) -> dict[str, np.ndarray[Any, Any]]:
-    """Render clip ``index``.
-
-    Args:
-        seed: of the whole collection.
-        index: of the clip in it.
-        stills: ``[N, H, W, 3]`` uint8, real frames for backgrounds.
-        size: of the canvas in pixels, a multiple of 16. On a smaller one movers are as many pixels
-            large as on the full one: a detail of a scene, and a cheap one to train on.
-    """
+def render(seed: int, index: int, stills: Array | None = None) -> dict[str, np.ndarray[Any, Any]]:
+    """Render clip ``index``; ``stills`` ``[N, H, W, 3]`` uint8 are real frames for backgrounds."""
     rng = np.random.default_rng([seed, index])
     aspect = float(rng.choice([1.0, 4 / 3, 16 / 9, 9 / 16], p=[0.3, 0.3, 0.35, 0.05]))
     rate = FPS * float(rng.choice([0.6, 1.0, 1.5], p=[0.2, 0.6, 0.2]))
     t = (np.arange(FRAMES + 1, dtype=np.float32)) / rate
-    cast = _cast(rng, t, aspect, SIZE / size)
+    cast = _cast(rng, t, aspect)
     camera = _camera(rng, t)
-    video = _background(rng, camera, stills, size)
-    grid = size // CELL
-    dense = np.zeros((FRAMES, grid, grid, DENSE), np.float32)
-    flow = np.diff(camera[:, :2], axis=0) * size
+    video = _background(rng, camera, stills)
+    dense = np.zeros((FRAMES, GRID, GRID, DENSE), np.float32)
+    flow = np.diff(camera[:, :2], axis=0) * SIZE
     dense[..., -3:-1] = flow[:, None, None]
     contrast = _contrast(rng)
     for mover in cast:
@@ -55,11 +44,11 @@ def render(
     frames = _sensor(rng, video)
     if rng.random() < 0.1:  # a source with half the frame rate: every other frame is repeated
         frames[1::2] = frames[::2]
-    target = dense.reshape(STEPS, STEP, grid, grid, DENSE).mean(1)
+    target = dense.reshape(STEPS, STEP, GRID, GRID, DENSE).mean(1)
     motions = np.zeros(len(MOTIONS), np.float32)
     for mover in cast:
         motions[[MOTIONS.index(m) for m in mover.motions]] = 1
-    values, known = _values(cast, camera, aspect, size)
+    values, known = _values(cast, camera, aspect, t)
     return {
         "frames": frames,
         "motions": motions,
@@ -69,10 +58,10 @@ def render(
     }
 
 
-def _cast(rng: np.random.Generator, t: Array, aspect: float, grow: float) -> list[Mover]:
+def _cast(rng: np.random.Generator, t: Array, aspect: float) -> list[Mover]:
     count = rng.choice([0, 1, 2], p=[0.03, 0.85, 0.12])
     make = [movers.rigid if rng.random() < 0.2 else movers.creature for _ in range(count)]
-    return [m(rng, t, aspect, grow) for m in make]
+    return [m(rng, t, aspect) for m in make]
 
 
 def _camera(rng: np.random.Generator, t: Array) -> Array:
@@ -134,19 +123,19 @@ def _scene(rng: np.random.Generator, side: int, stills: Array | None) -> Array:
     return scene
 
 
-def _background(rng: np.random.Generator, camera: Array, stills: Array | None, size: int) -> Array:
-    """``[FRAMES, size, size, 3]`` seen by the camera."""
+def _background(rng: np.random.Generator, camera: Array, stills: Array | None) -> Array:
+    """``[FRAMES, SIZE, SIZE, 3]`` seen by the camera."""
     if not camera.any():
-        scene = _scene(rng, size, stills)
+        scene = _scene(rng, SIZE, stills)
         return np.repeat(scene[None].astype(np.float32), FRAMES, 0)
-    side = size * 3 // 2
+    side = SIZE * 3 // 2
     scene = _scene(rng, side, stills).astype(np.float32)
-    video = np.empty((FRAMES, size, size, 3), np.float32)
-    at = (np.arange(size) + 0.5) / size - 0.5
+    video = np.empty((FRAMES, SIZE, SIZE, 3), np.float32)
+    at = (np.arange(SIZE) + 0.5) / SIZE - 0.5
     for i in range(FRAMES):
         y, x = (
             np.clip(
-                ((at - camera[i, k]) * np.exp(-camera[i, 2]) + 0.75) * size - 0.5, 0, side - 1.01
+                ((at - camera[i, k]) * np.exp(-camera[i, 2]) + 0.75) * SIZE - 0.5, 0, side - 1.01
             )
             for k in (1, 0)
         )
@@ -161,11 +150,11 @@ def _contrast(rng: np.random.Generator) -> float:
     return float(rng.choice([-1, 1]) * np.exp(rng.uniform(np.log(0.08), np.log(0.6))))
 
 
-def _project(p: Array, camera: Array, aspect: float, size: int) -> Array:
+def _project(p: Array, camera: Array, aspect: float) -> Array:
     """World ``[F, N, 2]`` to pixels, through the camera."""
     q = p / np.array([aspect, 1.0], np.float32) - 0.5
     q = q * np.exp(camera[:, 2])[:, None, None] + camera[:, None, :2] + 0.5
-    return np.asarray(q * size, np.float32)
+    return np.asarray(q * SIZE, np.float32)
 
 
 def _paint(
@@ -178,23 +167,21 @@ def _paint(
     contrast: float,
 ) -> None:
     """Draw a mover's capsules back to front into ``video`` and its targets into ``dense``."""
-    size = video.shape[1]
-    grid = size // CELL
     zoom = np.exp(camera[:, 2])
-    a, b = (_project(p, camera, aspect, size) for p in (mover.a, mover.b))
-    reach = (mover.r.max(-1) * zoom[:, None] * size).max() / min(aspect, 1.0) + 2
+    a, b = _project(mover.a, camera, aspect), _project(mover.b, camera, aspect)
+    reach = (mover.r.max(-1) * zoom[:, None] * SIZE).max() / min(aspect, 1.0) + 2
     ends = np.concatenate([a, b], 1)[:FRAMES]
-    low = np.clip(np.floor((ends.min((0, 1)) - reach) / CELL), 0, grid).astype(int)
-    high = np.clip(np.ceil((ends.max((0, 1)) + reach) / CELL), 0, grid).astype(int)
+    low = np.clip(np.floor((ends.min((0, 1)) - reach) / CELL), 0, GRID).astype(int)
+    high = np.clip(np.ceil((ends.max((0, 1)) + reach) / CELL), 0, GRID).astype(int)
     if (high <= low).any():
         return
     (x0, y0), (x1, y1) = low * CELL, high * CELL
-    # Pixel centres in units where a disc is round: world units times size.
+    # Pixel centres in units where a disc is round: world units times SIZE.
     x = ((np.arange(x0, x1) + 0.5) * aspect).astype(np.float32)
     y = (np.arange(y0, y1) + 0.5).astype(np.float32)
     stretch = np.array([aspect, 1.0], np.float32)
     aw, bw = (a * stretch).astype(np.float32), (b * stretch).astype(np.float32)
-    rw = (mover.r * zoom[:, None, None] * size).astype(np.float32)
+    rw = (mover.r * zoom[:, None, None] * SIZE).astype(np.float32)
     region = video[:, y0:y1, x0:x1]
     under = region.mean() if rng.random() < 0.7 else rng.uniform(0.1, 0.9)
     base = np.clip(under + contrast, 0.03, 0.97)
@@ -218,7 +205,7 @@ def _paint(
         alpha = np.clip(0.5 - d / soft, 0, 1)
         shade = np.float32(base + patchy * rng.standard_normal()) - np.float32(shading) * s
         if pattern is not None:
-            scale = np.float32(3.0 * 64 / (size * mover.size + 1))
+            scale = np.float32(3.0 * 64 / (SIZE * mover.size + 1))
             iu, iv = ((k * scale).astype(np.int32) & 63 for k in (u, v))
             shade = shade + np.float32(grain) * pattern[iv, iu]
         clear = 1 - alpha
@@ -285,7 +272,7 @@ def _occlude(rng: np.random.Generator, video: Array) -> None:
         return
     width, every = int(rng.integers(1, 4)), int(rng.integers(10, 60))
     shade = rng.uniform(0, 1)
-    for start in range(int(rng.integers(every)), video.shape[2], every):
+    for start in range(int(rng.integers(every)), SIZE, every):
         bar = video[:, :, start : start + width]
         bar += rng.uniform(0.5, 1) * (shade - bar)
 
@@ -315,7 +302,7 @@ def _sensor(rng: np.random.Generator, video: Array) -> np.ndarray[Any, Any]:
     return (np.clip(video, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def _values(cast: list[Mover], camera: Array, aspect: float, size: int) -> tuple[Array, Array]:
+def _values(cast: list[Mover], camera: Array, aspect: float, t: Array) -> tuple[Array, Array]:
     """Global targets of the one mover, and which of them are known (none with two movers)."""
     values, known = np.zeros(N_VALUES, np.float32), np.zeros(N_VALUES, np.float32)
     span = camera[-2] - camera[0]
@@ -324,14 +311,14 @@ def _values(cast: list[Mover], camera: Array, aspect: float, size: int) -> tuple
     if len(cast) != 1:
         return values, known
     mover = cast[0]
-    a, b = (_project(p, camera, aspect, size)[:FRAMES] / size for p in (mover.a, mover.b))
+    a, b = (_project(p, camera, aspect)[:FRAMES] / SIZE for p in (mover.a, mover.b))
     shown = mover.r.max((0, 2)) > 0
     ends = np.concatenate([a[:, shown], b[:, shown]], 1)  # [F, 2P, 2] in 0..1
     low, high = ends.min(1), ends.max(1)
     centre, extent = 0.5 * (low + high), high - low
-    px = mover.size * size
-    steps = np.linalg.norm(np.diff(0.5 * (a + b), axis=0) * size, axis=-1)
-    own = _speeds(mover, a * size, b * size)[:, 2]
+    px = mover.size * SIZE
+    steps = np.linalg.norm(np.diff(0.5 * (a + b), axis=0) * SIZE, axis=-1)
+    own = _speeds(mover, a * SIZE, b * SIZE)[:, 2]
     energy = [own[(mover.group == g) & shown] for g in range(len(GROUPS))]
     by_part = [np.log(0.02 + (e.mean() if e.size else 0.0) * 20 / px) for e in energy]
     post = mover.posture[:FRAMES]

@@ -32,7 +32,7 @@ from stills import FOLDERS, read_stills
 from torch import Tensor, nn
 
 from actionspace.encoders.starter import ARCHITECTURE, CLIP, LICENCE, WEIGHTS_FILE
-from actionspace.encoders.starter_net import StarterNet, motion_channels
+from actionspace.encoders.starter_net import StarterNet
 from actionspace.paths import atomic_path, sha256_json, write_json
 
 
@@ -43,8 +43,6 @@ class Settings:
     seed: int = 0
     batch: int = 16  # half of it new clips, half mirrored earlier ones
     again_after: int = 32  # steps after which a clip comes back as its mirror image
-    detail: int = 64  # canvas of most steps, a quarter of the cost
-    full_every: int = 8  # every so many steps the canvas is the full one; divides again_after
     lr: float = 8e-4
     weight_decay: float = 0.05
     warmup: int = 50
@@ -61,7 +59,7 @@ class Trainee(nn.Module):
         self.net = StarterNet()
         self.motions = nn.Linear(self.net.dim, len(MOTIONS))
         self.values = nn.Linear(self.net.dim, render.N_VALUES)
-        self.dense = nn.Linear(self.net.swin.dim, 4 * render.DENSE)
+        self.dense = nn.Linear(self.net.swin.dim, 16 * render.DENSE)
         mean, std = (torch.tensor(v).view(3, 1, 1, 1) for v in (CLIP.mean, CLIP.std))
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
@@ -70,13 +68,12 @@ class Trainee(nn.Module):
         """Map uint8 clips [B, T, H, W, 3] to motion logits, values and the dense grid."""
         x = (frames.permute(0, 4, 1, 2, 3).float() - self.mean) / self.std
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            features = self.net.swin(motion_channels(x))
-        features = features.float()
-        pooled = self.net.attend(features).mean((2, 3, 4))
-        cells = self.dense(features.movedim(1, -1))  # [B, T', 8, 8, 4 * DENSE]
+            features, far = self.net.look_twice(x)
+        pooled = features.float().mean((2, 3, 4))
+        cells = self.dense(far.float().movedim(1, -1))  # [B, T', 4, 4, 16 * DENSE]
         b, t, h, w, _ = cells.shape
-        cells = cells.view(b, t, h, w, 2, 2, render.DENSE).permute(0, 1, 2, 4, 3, 5, 6)
-        cells = cells.reshape(b, t, 2 * h, 2 * w, render.DENSE)
+        cells = cells.view(b, t, h, w, 4, 4, render.DENSE).permute(0, 1, 2, 4, 3, 5, 6)
+        cells = cells.reshape(b, t, 4 * h, 4 * w, render.DENSE)
         return self.motions(pooled), self.values(pooled), cells
 
 
@@ -114,9 +111,7 @@ class Clips(torch.utils.data.Dataset):
         return 10**9
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        s = self.settings
-        full = index // (s.batch // 2) % s.full_every == 0
-        return render.render(s.seed, index, self.stills, render.SIZE if full else s.detail)
+        return render.render(self.settings.seed, index, self.stills)
 
 
 # What changes sign when left and right are exchanged: x of shift, place, displacement and posture.
@@ -185,7 +180,7 @@ class State:
         plain = [p for p in model.parameters() if p.ndim <= 1]
         groups = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
         decay = settings.weight_decay
-        optimizer = torch.optim.AdamW(groups, settings.lr, (0.9, 0.98), weight_decay=decay)
+        optimizer = torch.optim.AdamW(groups, settings.lr, (0.9, 0.99), weight_decay=decay)
         return cls(model, optimizer, {k: v.clone() for k, v in model.state_dict().items()})
 
     def load(self, path: Path) -> None:

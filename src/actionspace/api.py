@@ -360,73 +360,11 @@ def convert(
     return target
 
 
-Kind = Literal["encoders", "recipes", "datasets", "weights"]
+def list_things(what: str, pattern: str = "*") -> list[dict[str, Any]]:
+    """Return what there is, one mapping per line; see :mod:`actionspace.listing`."""
+    from actionspace.listing import list_things as run
 
-
-def list_things(what: Kind, pattern: str = "*") -> list[dict[str, Any]]:
-    """Return what there is, one mapping per line.
-
-    Raises:
-        UsageError: ``what`` is none of encoders, recipes, datasets, weights.
-    """
-    makers = {
-        "encoders": _encoder_lines,
-        "recipes": _recipe_lines,
-        "datasets": _dataset_lines,
-        "weights": _weight_lines,
-    }
-    if what not in makers:
-        hint = did_you_mean(what, makers)
-        raise UsageError(f"Cannot list '{what}'; one of {', '.join(makers)}.{hint}")
-    return makers[what](pattern)
-
-
-def _encoder_lines(pattern: str) -> list[dict[str, Any]]:
-    from actionspace.encoders.create import list_encoders
-
-    return [
-        {
-            "name": e.name,
-            "parameters": f"{e.parameters / 1e6:.1f} M",
-            "GFLOPs": f"{e.multiply_adds / 1e9:.1f}",
-            "input": e.input,
-            "weights": e.weights,
-            "licence": e.licence,
-            "note": e.note,
-        }
-        for e in list_encoders(pattern)
-    ]
-
-
-def _recipe_lines(pattern: str) -> list[dict[str, Any]]:
-    from actionspace.recipes.loader import list_recipes
-
-    lines = []
-    for recipe in list_recipes(pattern):
-        figures = recipe.published.figures if recipe.published else []
-        lines.append(
-            {
-                "name": recipe.name,
-                "dataset": recipe.dataset or "your own",
-                "encoder": recipe.encoder,
-                "published": ", ".join(f"{f.metric} {f.value:g}" for f in figures),
-                "verified here": recipe.published.verified_here if recipe.published else "",
-                "description": recipe.description,
-            }
-        )
-    return lines
-
-
-def _dataset_lines(pattern: str) -> list[dict[str, Any]]:
-    from actionspace.datasets.prepare import list_datasets
-
-    return [dataclasses.asdict(d) for d in list_datasets(pattern)]
-
-
-def _weight_lines(pattern: str) -> list[dict[str, Any]]:
-    from actionspace.encoders.weights import list_weights
-
-    return [dataclasses.asdict(w) for w in list_weights(pattern)]
+    return run(what, pattern)
 
 
 def doctor() -> dict[str, str]:

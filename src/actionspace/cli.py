@@ -270,7 +270,7 @@ def list_(
     """What there is: encoders, recipes, datasets, weights."""
     from actionspace import api
 
-    rows = api.list_things(what, pattern)  # type: ignore[arg-type]
+    rows = api.list_things(what, pattern)
     if as_json:
         _print_json(rows)
     else:

@@ -42,28 +42,34 @@ def test_uniform_surface(encoder: Encoder) -> None:
         features, tokens, pooled = encoder.forward_features(x), encoder.tokens(x), encoder(x)
         alone = encoder(x[1:])
     assert encoder.dim == DIM == features.shape[1]
-    assert features.shape == (2, DIM, 4, 8, 8)
+    assert features.shape == (2, DIM, 4, 4, 4)
     assert tokens.shape == (2, 4, DIM)
     assert pooled.shape == (2, DIM)
     torch.testing.assert_close(tokens.mean(1), pooled, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(alone[0], pooled[1], atol=1e-4, rtol=1e-4)
 
 
-def test_places_are_weighted_means_and_positions() -> None:
+def test_the_near_look_follows_the_motion() -> None:
     import torch
 
-    from actionspace.encoders.starter_net import StarterNet
+    from actionspace.encoders.starter_net import coarse_maps, glimpse, motion_centre
 
-    net = StarterNet()
-    features = torch.zeros(1, net.swin.dim, 4, 8, 8)
-    features[:, 0, :, 7, 0] = 100.0  # one token stands out, bottom left
-    with torch.no_grad():
-        net.places.weight.zero_()[:, 0] = 1.0
-        seen = net.attend(features).mean((2, 3, 4))[0]
-    per_place = net.swin.dim + 5
-    first = seen[net.swin.dim : net.swin.dim + per_place]
-    assert first[0] == pytest.approx(100.0, rel=1e-4)  # its feature, not a 64th of it
-    assert first[-5:].tolist() == pytest.approx([-1, 1, 1, 1, -1], abs=1e-4)  # x y xx yy xy
+    grey = torch.zeros(2, 16, 128, 128)
+    for clip, (x, y) in enumerate([(96, 32), (20, 90)]):
+        grey[clip, ::2, y - 4 : y + 4, x - 4 : x + 4] = 1.0  # flickers around x, y
+    centre = motion_centre(grey)
+    expected = torch.tensor([[96 / 64 - 1, 32 / 64 - 1], [20 / 64 - 1, 90 / 64 - 1]])
+    torch.testing.assert_close(centre, expected, atol=0.05, rtol=0)
+    near = glimpse(grey, centre)
+    assert near.shape == (2, 16, 64, 64)
+    # The first clip's motion comes to the middle; the second's look is kept inside the frame.
+    bright = near[0, 0].nonzero().float().mean(0)
+    torch.testing.assert_close(bright, torch.tensor([31.5, 31.5]), atol=1.5, rtol=0)
+    corner = grey[1, :, 58:122, :64]
+    assert float((near[1] - corner).abs().mean()) < 0.002 < float(corner.mean())
+    maps = coarse_maps(near, 4)
+    assert maps.shape == (2, 128, 4)
+    assert int(maps[0, 64:].mean(1).argmax()) in {27, 28, 35, 36}  # change in a middle cell
 
 
 def test_untrained_is_seeded_and_another_network() -> None:

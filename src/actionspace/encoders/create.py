@@ -101,8 +101,9 @@ def _starter_info() -> EncoderInfo:
 
     a, note = starter.ARCHITECTURE, "ships with the package; for first runs without a network"
     info = _info("starter", a, starter.CLIP, starter.LICENCE, "in the package", note)
-    parameters = info.parameters + starter.PLACES * (a.dim + 1)
-    return replace(info, dim=starter.DIM, parameters=parameters)
+    parameters = info.parameters + starter.READ * (a.dim + 1)
+    cost = 2 * a.multiply_adds(starter.CLIP.frames, starter.LOOK, starter.LOOK)
+    return replace(info, dim=starter.DIM, parameters=parameters, multiply_adds=cost)
 
 
 def create_encoder(

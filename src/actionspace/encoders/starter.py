@@ -1,4 +1,4 @@
-"""The starter encoder: a small Video Swin that ships with the package.
+"""The starter encoder: a small Video Swin, looking twice, that ships with the package.
 
 It was trained on procedurally rendered motion (``scripts/starter``, ``docs/starter-encoder.md``) so
 that a first run needs no network. It is no substitute for an encoder trained on real video.
@@ -26,10 +26,11 @@ ARCHITECTURE = SwinArchitecture(
 CLIP = ClipSpec(
     frames=16, stride=1, size=128, short_side=128, geometry="full", resize="fast", fps=None
 )
-#: Learned places at which the features are read beside their mean (see ``starter_net``).
-PLACES = 4
-#: Channels of the starter's features: their mean, and per place the features and five moments.
-DIM = ARCHITECTURE.dim * (1 + PLACES) + 5 * PLACES
+#: Side of each look in pixels, learned channels read from it, and cells per side of its maps.
+LOOK, READ, CELLS = 64, 64, 8
+#: Channels of the starter's features (see ``starter_net``): learned ones of both looks, maps of
+#: brightness and change of both, and the centre of the near one.
+DIM = 2 * READ + 4 * CELLS * CELLS + 2
 WEIGHTS_FILE = "starter.safetensors"
 
 

@@ -1,60 +1,112 @@
-"""The starter encoder's network: a small Video Swin that also looks where it has learned to."""
+"""The starter encoder's network: a small Video Swin that looks twice, and remembers where.
+
+A small animal fills little of a picture, and a small network cannot find it there. So the clip is
+looked at twice, both times 64 x 64 pixels: far, the whole frame at half size; and near, half the
+frame at full size around the middle of the motion. Both looks go through the same Video Swin.
+"""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from actionspace.encoders.starter import ARCHITECTURE, DIM, PLACES
+from actionspace.encoders.starter import ARCHITECTURE, CELLS, DIM, LOOK, READ
 from actionspace.encoders.swin3d import SwinTransformer3D
+
+#: Gains that bring deviations from the clip's mean and changes between frames to unit scale.
+DEVIATION_GAIN, CHANGE_GAIN, CELL_GAIN = 3.0, 3.0, 10.0
 
 
 class StarterNet(nn.Module):
-    """Video Swin features of grey and change, beside the same weighted by a few learned places.
+    """Features of two looks at a clip, beside coarse maps of brightness and change in each.
 
-    A small animal fills few of the 8 x 8 tokens, so their plain mean hardly tells what it does.
-    A linear layer scores every token for each of ``PLACES`` places; the scores become weights
-    by a softmax over space within each time step. The output at a token is its features, then
-    for each place the features and the moments x, y, x^2, y^2, xy of its coordinates (-1 to 1),
-    scaled by weight times number of tokens. Their mean over space is thus the features' mean,
-    their weighted means, and the position and extent of each place.
+    The channels of a token, in order: ``READ`` learned ones of the far look and as many of the near
+    look; brightness, then change, in 8 x 8 cells of the far look, and the same of the near look;
+    x and y of the near look's centre (-1 to 1). Maps and centre are equal at all places of a time
+    step, so that their mean over space is themselves.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.swin = SwinTransformer3D(**ARCHITECTURE.options())
-        self.places = nn.Linear(self.swin.dim, PLACES)
-        nn.init.normal_(self.places.weight, std=0.1)
-        nn.init.zeros_(self.places.bias)
+        self.readout = nn.Linear(self.swin.dim, READ)
         self.dim = DIM
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map normalised clips [B, 3, T, H, W] to features [B, DIM, T / 4, H / 16, W / 16]."""
-        return self.attend(self.swin(motion_channels(x)))
+        """Map normalised clips [B, 3, T, 128, 128] to features [B, DIM, T / 4, 4, 4]."""
+        return self.look_twice(x)[0]
 
-    def attend(self, features: Tensor) -> Tensor:
-        """Map the Swin's features [B, C, T', H', W'] to [B, DIM, T', H', W']."""
-        batch, _, t, h, w = features.shape
-        scores = self.places(features.movedim(1, -1)).flatten(2, 3)  # [B, T', H' W', PLACES]
-        weights = scores.softmax(dim=2).movedim(-1, 1).reshape(batch, PLACES, t, h, w) * (h * w)
-        y, x = torch.meshgrid(
-            torch.linspace(-1, 1, h, device=features.device),
-            torch.linspace(-1, 1, w, device=features.device),
-            indexing="ij",
-        )
-        moments = torch.stack([x, y, x * x, y * y, x * y]).to(features.dtype)[None, :, None]
-        seen = torch.cat([features, moments.expand(batch, -1, t, -1, -1)], dim=1)
-        weighted = (weights.unsqueeze(2) * seen.unsqueeze(1)).flatten(1, 2)
-        return torch.cat([features, weighted], dim=1)
+    def look_twice(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the features, and the Swin's own of the far look [B, C, T / 4, 4, 4]."""
+        batch = len(x)
+        grey = x.mean(dim=1)
+        centre = motion_centre(grey)
+        looks = torch.cat([F.avg_pool2d(grey, 2), glimpse(grey, centre)])
+        features = self.swin(motion_channels(looks))
+        read = F.gelu(self.readout(features.movedim(1, -1))).movedim(-1, 1)
+        steps = features.shape[2]
+        maps = coarse_maps(looks, steps)
+        still = centre[:, :, None].expand(-1, -1, steps)
+        flat = torch.cat([maps[:batch], maps[batch:], still], dim=1)
+        spread = flat[..., None, None].expand(*flat.shape, *features.shape[3:]).to(read.dtype)
+        return torch.cat([read[:batch], read[batch:], spread], dim=1), features[:batch]
 
 
-def motion_channels(x: Tensor) -> Tensor:
-    """Map clips [B, 3, T, H, W] to grey, its deviation from the clip's mean, and its next change.
+def motion_centre(grey: Tensor) -> Tensor:
+    """Return x and y (-1 to 1) of the middle of the strongest tenth of change [B, 2].
 
-    Colour is look, not motion, so its three channels are given to motion instead. The last change
-    is zero; both are magnified, since most of a scene stands still.
+    Args:
+        grey: clips [B, T, H, W].
     """
-    grey = x.mean(dim=1)
-    deviation = grey - grey.mean(dim=1, keepdim=True)
-    change = torch.cat([grey.diff(dim=1), torch.zeros_like(grey[:, :1])], dim=1)
-    return torch.stack([grey, 3 * deviation, 3 * change], dim=1)
+    change = grey.diff(dim=1).abs().mean(dim=1, keepdim=True)
+    cells = F.avg_pool2d(change, 4).squeeze(1)
+    flat = cells.flatten(1).float()
+    strong = (flat - flat.quantile(0.9, dim=1, keepdim=True)).clamp(min=0) + 1e-6
+    weight = (strong / strong.sum(dim=1, keepdim=True)).view_as(cells)
+    height, width = cells.shape[1:]
+    y = torch.linspace(1 / height - 1, 1 - 1 / height, height, device=grey.device)
+    x = torch.linspace(1 / width - 1, 1 - 1 / width, width, device=grey.device)
+    return torch.stack([(weight.sum(1) * x).sum(1), (weight.sum(2) * y).sum(1)], dim=1)
+
+
+def glimpse(grey: Tensor, centre: Tensor) -> Tensor:
+    """Cut half of each frame's width and height around ``centre`` (kept inside the frame).
+
+    Args:
+        grey: clips [B, T, 128, 128].
+        centre: x and y from -1 to 1 [B, 2].
+
+    Returns:
+        Clips [B, T, 64, 64].
+    """
+    inside = centre.clamp(-0.5, 0.5)
+    steps = torch.linspace(0.5 / LOOK - 0.5, 0.5 - 0.5 / LOOK, LOOK, device=grey.device)
+    x = (inside[:, :1] + steps)[:, None, :].expand(-1, LOOK, -1)
+    y = (inside[:, 1:] + steps)[:, :, None].expand(-1, -1, LOOK)
+    grid = torch.stack([x, y], dim=-1).to(grey.dtype)
+    return F.grid_sample(grey, grid, padding_mode="border", align_corners=False)
+
+
+def motion_channels(grey: Tensor) -> Tensor:
+    """Map [B, T, H, W] to grey, deviation from the clip's mean, size of change [B, 3, T, H, W].
+
+    Colour is look, not motion, so its three channels are given to motion instead.
+    """
+    deviation = DEVIATION_GAIN * (grey - grey.mean(dim=1, keepdim=True))
+    return torch.stack([grey, deviation, CHANGE_GAIN * _change(grey)], dim=1)
+
+
+def coarse_maps(grey: Tensor, steps: int) -> Tensor:
+    """Return brightness and change in 8 x 8 cells per time step [B, 2 * 64, steps]."""
+    both = torch.stack([grey, CELL_GAIN * _change(grey)], dim=1)
+    batch, _, frames, height, width = both.shape
+    per_step = both.view(batch, 2, steps, frames // steps, height, width).mean(dim=3)
+    cells = F.adaptive_avg_pool2d(per_step.flatten(1, 2), CELLS)
+    return cells.view(batch, 2, steps, -1).transpose(2, 3).flatten(1, 2)
+
+
+def _change(grey: Tensor) -> Tensor:
+    """Size of change to the next frame; the last frame repeats the change before it."""
+    change = grey.diff(dim=1).abs()
+    return torch.cat([change, change[:, -1:]], dim=1)

@@ -15,25 +15,19 @@ from pathlib import Path
 import numpy as np
 import render
 import torch
-from movers import MOTIONS
 from train import Trainee
 
+from actionspace.encoders.starter import MOTIONS, VALUES
+
 HELD_OUT_SEED = 1_000_003
-VALUES = {
-    "camera": slice(0, 3),
-    "movers": slice(3, 4),
-    "place": slice(4, 8),
-    "displacement": slice(8, 10),
-    "extent": slice(10, 12),
-    "growth": slice(12, 14),
-    "speed": slice(14, 15),
-    "energy_by_part": slice(15, 20),
-    "size": slice(20, 21),
-    "posture_first": slice(21, 29),
-    "posture_last": slice(29, 37),
-    "posture_change": slice(37, 45),
-    "frequency": slice(45, 46),
-}
+
+
+def groups() -> dict[str, list[int]]:
+    """Places of the values that belong together, by name without their number."""
+    found: dict[str, list[int]] = {}
+    for i, name in enumerate(VALUES):
+        found.setdefault(name.rstrip("0123456789").rstrip("_"), []).append(i)
+    return found
 
 
 def main() -> None:
@@ -59,7 +53,7 @@ def main() -> None:
         "auc": {m: _auc(score[:, i], truth["motions"][:, i] > 0) for i, m in enumerate(MOTIONS)},
         "explained": {
             name: _explained(guess[:, s], truth["values"][:, s], truth["known"][:, s] > 0)
-            for name, s in VALUES.items()
+            for name, s in groups().items()
         },
     }
     result["auc"]["mean"] = round(float(np.mean(list(result["auc"].values()))), 3)

@@ -13,26 +13,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from actionspace.encoders.starter import MOTIONS
+
 Array = NDArray[np.float32]
 
 GROUPS = ("torso", "head", "fore", "hind", "tail")
-MOTIONS = (
-    "locomote",  # the whole mover changes place, limbs in a gait
-    "rise",  # the front of the body goes up
-    "lower",  # the front of the body goes down
-    "head_ramp",  # the head is raised or lowered once
-    "head_osc",  # the head nods or shakes
-    "fore_at_head",  # the front limbs work at the head
-    "fore_osc",  # the front limbs wave or paddle
-    "hind_osc",  # a hind limb scratches or kicks
-    "curl",  # the head goes to the flank or belly and works there
-    "tail_osc",
-    "turn",  # about the vertical axis: the outline is foreshortened
-    "rotate",  # in the image plane
-    "shake",  # the whole body trembles
-    "approach",  # the outline grows or shrinks
-    "jump",  # up and down along a parabola
-)
 N_PARTS = 16
 _PART_GROUPS = ("fore",) * 2 + ("hind",) * 2 + ("tail",) * 3 + ("torso",) * 2
 _PART_GROUPS += ("head",) * 3 + ("hind",) * 2 + ("fore",) * 2

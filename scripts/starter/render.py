@@ -4,7 +4,7 @@
 the starter encoder sees real video) and the targets of its motion:
 
 * ``motions`` ``[15]``: which of ``movers.MOTIONS`` happen;
-* ``values`` ``[N_VALUES]`` with ``known``: place, extent, displacement, posture at the start and
+* ``values`` ``[46]`` with ``known``: place, extent, displacement, posture at the start and
   end, energy per body part, frequency, camera motion; all roughly of unit scale;
 * ``dense`` ``[4, 16, 16, 8]``: per 4 frames and cell of 8 px: share covered by each body part
   group, mean displacement x and y (px per frame, camera included), and articulation speed.
@@ -16,11 +16,12 @@ from typing import Any
 
 import movers
 import numpy as np
-from movers import GROUPS, MOTIONS, Array, Mover
+from movers import GROUPS, Array, Mover
+
+from actionspace.encoders.starter import MOTIONS, VALUES
 
 FRAMES, SIZE, CELL, STEP = 16, 128, 8, 4
 GRID, STEPS = SIZE // CELL, FRAMES // STEP
-N_VALUES = 46
 DENSE = len(GROUPS) + 3
 FPS = 25.0
 
@@ -304,7 +305,7 @@ def _sensor(rng: np.random.Generator, video: Array) -> np.ndarray[Any, Any]:
 
 def _values(cast: list[Mover], camera: Array, aspect: float, t: Array) -> tuple[Array, Array]:
     """Global targets of the one mover, and which of them are known (none with two movers)."""
-    values, known = np.zeros(N_VALUES, np.float32), np.zeros(N_VALUES, np.float32)
+    values, known = np.zeros(len(VALUES), np.float32), np.zeros(len(VALUES), np.float32)
     span = camera[-2] - camera[0]
     values[:3], known[:3] = span * np.array([10, 10, 10], np.float32), 1
     values[3], known[3] = len(cast), 1

@@ -26,12 +26,12 @@ import numpy as np
 import render
 import torch
 import torch.nn.functional as F
-from movers import GROUPS, MOTIONS
+from movers import GROUPS
 from safetensors.torch import save_file
 from stills import FOLDERS, read_stills
 from torch import Tensor, nn
 
-from actionspace.encoders.starter import ARCHITECTURE, CLIP, LICENCE, WEIGHTS_FILE
+from actionspace.encoders.starter import ARCHITECTURE, CLIP, LICENCE, MOTIONS, WEIGHTS_FILE
 from actionspace.encoders.starter_net import StarterNet
 from actionspace.paths import atomic_path, sha256_json, write_json
 
@@ -52,13 +52,11 @@ class Settings:
 
 
 class Trainee(nn.Module):
-    """The network with the heads that only training needs."""
+    """The network with the dense head that only training needs."""
 
     def __init__(self) -> None:
         super().__init__()
         self.net = StarterNet()
-        self.motions = nn.Linear(self.net.dim, len(MOTIONS))
-        self.values = nn.Linear(self.net.dim, render.N_VALUES)
         self.dense = nn.Linear(self.net.swin.dim, 16 * render.DENSE)
         mean, std = (torch.tensor(v).view(3, 1, 1, 1) for v in (CLIP.mean, CLIP.std))
         self.register_buffer("mean", mean, persistent=False)
@@ -68,13 +66,13 @@ class Trainee(nn.Module):
         """Map uint8 clips [B, T, H, W, 3] to motion logits, values and the dense grid."""
         x = (frames.permute(0, 4, 1, 2, 3).float() - self.mean) / self.std
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            features, far = self.net.look_twice(x)
-        pooled = features.float().mean((2, 3, 4))
+            seen, far = self.net.look_twice(x)
+        pooled = seen.float().mean((2, 3, 4))
         cells = self.dense(far.float().movedim(1, -1))  # [B, T', 4, 4, 16 * DENSE]
         b, t, h, w, _ = cells.shape
         cells = cells.view(b, t, h, w, 4, 4, render.DENSE).permute(0, 1, 2, 4, 3, 5, 6)
         cells = cells.reshape(b, t, 4 * h, 4 * w, render.DENSE)
-        return self.motions(pooled), self.values(pooled), cells
+        return self.net.motions(pooled), self.net.values(pooled), cells
 
 
 def losses(out: tuple[Tensor, Tensor, Tensor], batch: dict[str, Tensor]) -> dict[str, Tensor]:

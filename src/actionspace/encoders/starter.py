@@ -28,9 +28,45 @@ CLIP = ClipSpec(
 )
 #: Side of each look in pixels, learned channels read from it, and cells per side of its maps.
 LOOK, READ, CELLS = 64, 64, 8
-#: Channels of the starter's features (see ``starter_net``): learned ones of both looks, maps of
-#: brightness and change of both, and the centre of the near one.
-DIM = 2 * READ + 4 * CELLS * CELLS + 2
+#: What a mover does; the starter's first channels are logits of these.
+MOTIONS = (
+    "locomote",  # the whole mover changes place, limbs in a gait
+    "rise",  # the front of the body goes up
+    "lower",  # the front of the body goes down
+    "head_ramp",  # the head is raised or lowered once
+    "head_osc",  # the head nods or shakes
+    "fore_at_head",  # the front limbs work at the head
+    "fore_osc",  # the front limbs wave or paddle
+    "hind_osc",  # a hind limb scratches or kicks
+    "curl",  # the head goes to the flank or belly and works there
+    "tail_osc",
+    "turn",  # about the vertical axis: the outline is foreshortened
+    "rotate",  # in the image plane
+    "shake",  # the whole body trembles
+    "approach",  # the outline grows or shrinks
+    "jump",  # up and down along a parabola
+)
+VALUES = tuple(
+    f"{name}_{i}" if count > 1 else name
+    for name, count in (
+        ("camera", 3),
+        ("movers", 1),
+        ("place", 4),
+        ("displacement", 2),
+        ("extent", 2),
+        ("growth", 2),
+        ("speed", 1),
+        ("energy_by_part", 5),
+        ("size", 1),
+        ("posture_first", 8),
+        ("posture_last", 8),
+        ("posture_change", 8),
+        ("frequency", 1),
+    )
+    for i in range(count)
+)
+"""How it moves; the starter's other channels (units in ``scripts/starter/render.py``)."""
+DIM = len(MOTIONS) + len(VALUES)
 WEIGHTS_FILE = "starter.safetensors"
 
 

@@ -1,8 +1,9 @@
-"""The starter encoder's network: a small Video Swin that looks twice, and remembers where.
+"""The starter encoder's network: a small Video Swin that looks twice and says what moves and how.
 
 A small animal fills little of a picture, and a small network cannot find it there. So the clip is
 looked at twice, both times 64 x 64 pixels: far, the whole frame at half size; and near, half the
-frame at full size around the middle of the motion. Both looks go through the same Video Swin.
+frame at full size around the middle of the motion. Both looks go through the same Video Swin. Its
+features, and coarse maps of both looks, are read into the numbers that it was trained to estimate.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from actionspace.encoders.starter import ARCHITECTURE, CELLS, DIM, LOOK, READ
+from actionspace.encoders.starter import ARCHITECTURE, CELLS, DIM, LOOK, MOTIONS, READ, VALUES
 from actionspace.encoders.swin3d import SwinTransformer3D
 
 #: Gains that bring deviations from the clip's mean and changes between frames to unit scale.
@@ -19,26 +20,32 @@ DEVIATION_GAIN, CHANGE_GAIN, CELL_GAIN = 3.0, 3.0, 10.0
 
 
 class StarterNet(nn.Module):
-    """Features of two looks at a clip, beside coarse maps of brightness and change in each.
+    """Estimates of motion at every token: logits of ``MOTIONS``, then ``VALUES``.
 
-    The channels of a token, in order: ``READ`` learned ones of the far look and as many of the near
-    look; brightness, then change, in 8 x 8 cells of the far look, and the same of the near look;
-    x and y of the near look's centre (-1 to 1). Maps and centre are equal at all places of a time
-    step, so that their mean over space is themselves.
+    Both are linear in what was seen, so that their means over tokens are the clip's estimates.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.swin = SwinTransformer3D(**ARCHITECTURE.options())
         self.readout = nn.Linear(self.swin.dim, READ)
+        seen = 2 * READ + 4 * CELLS * CELLS + 2
+        self.motions = nn.Linear(seen, len(MOTIONS))
+        self.values = nn.Linear(seen, len(VALUES))
         self.dim = DIM
 
     def forward(self, x: Tensor) -> Tensor:
         """Map normalised clips [B, 3, T, 128, 128] to features [B, DIM, T / 4, 4, 4]."""
-        return self.look_twice(x)[0]
+        seen = self.look_twice(x)[0].movedim(1, -1)
+        return torch.cat([self.motions(seen), self.values(seen)], dim=-1).movedim(-1, 1)
 
     def look_twice(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the features, and the Swin's own of the far look [B, C, T / 4, 4, 4]."""
+        """Return all that is seen [B, S, T / 4, 4, 4], and the far look's Swin features alone.
+
+        S channels, in order: ``READ`` learned ones of the far look and as many of the near look;
+        brightness, then change, in 8 x 8 cells of the far look, and the same of the near look; x
+        and y of the near look's centre (-1 to 1). Maps and centre are equal at all places.
+        """
         batch = len(x)
         grey = x.mean(dim=1)
         centre = motion_centre(grey)

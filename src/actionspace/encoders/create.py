@@ -101,8 +101,9 @@ def _starter_info() -> EncoderInfo:
 
     a, note = starter.ARCHITECTURE, "ships with the package; for first runs without a network"
     info = _info("starter", a, starter.CLIP, starter.LICENCE, "in the package", note)
-    seen = 2 * starter.READ + 4 * starter.CELLS**2 + 2
-    parameters = info.parameters + starter.READ * (a.dim + 1) + starter.DIM * (seen + 1)
+    seen = 2 * starter.READ + starter.MAPS
+    estimates = starter.DIM - starter.MAPS
+    parameters = info.parameters + starter.READ * (a.dim + 1) + estimates * (seen + 1)
     cost = 2 * a.multiply_adds(starter.CLIP.frames, starter.LOOK, starter.LOOK)
     return replace(info, dim=starter.DIM, parameters=parameters, multiply_adds=cost)
 

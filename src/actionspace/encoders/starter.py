@@ -65,8 +65,10 @@ VALUES = tuple(
     )
     for i in range(count)
 )
-"""How it moves; the starter's other channels (units in ``scripts/starter/render.py``)."""
-DIM = len(MOTIONS) + len(VALUES)
+"""How it moves; the starter's next channels (units in ``scripts/starter/render.py``)."""
+MAPS = 4 * CELLS**2 + 2
+"""The starter's last channels: brightness and change in cells of two looks, and a centre."""
+DIM = len(MOTIONS) + len(VALUES) + MAPS
 WEIGHTS_FILE = "starter.safetensors"
 
 

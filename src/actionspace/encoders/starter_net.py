@@ -12,7 +12,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from actionspace.encoders.starter import ARCHITECTURE, CELLS, DIM, LOOK, MOTIONS, READ, VALUES
+from actionspace.encoders.starter import (
+    ARCHITECTURE,
+    CELLS,
+    DIM,
+    LOOK,
+    MAPS,
+    MOTIONS,
+    READ,
+    VALUES,
+)
 from actionspace.encoders.swin3d import SwinTransformer3D
 
 #: Gains that bring deviations from the clip's mean and changes between frames to unit scale.
@@ -20,16 +29,17 @@ DEVIATION_GAIN, CHANGE_GAIN, CELL_GAIN = 3.0, 3.0, 10.0
 
 
 class StarterNet(nn.Module):
-    """Estimates of motion at every token: logits of ``MOTIONS``, then ``VALUES``.
+    """Estimates of motion at every token: logits of ``MOTIONS``, then ``VALUES``; then the maps.
 
-    Both are linear in what was seen, so that their means over tokens are the clip's estimates.
+    The estimates are linear in what was seen, so that their means over tokens are the clip's. The
+    maps are coarse brightness and change in both looks, and the near look's centre.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.swin = SwinTransformer3D(**ARCHITECTURE.options())
         self.readout = nn.Linear(self.swin.dim, READ)
-        seen = 2 * READ + 4 * CELLS * CELLS + 2
+        seen = 2 * READ + MAPS
         self.motions = nn.Linear(seen, len(MOTIONS))
         self.values = nn.Linear(seen, len(VALUES))
         self.dim = DIM
@@ -37,7 +47,8 @@ class StarterNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map normalised clips [B, 3, T, 128, 128] to features [B, DIM, T / 4, 4, 4]."""
         seen = self.look_twice(x)[0].movedim(1, -1)
-        return torch.cat([self.motions(seen), self.values(seen)], dim=-1).movedim(-1, 1)
+        maps = seen[..., 2 * READ :]
+        return torch.cat([self.motions(seen), self.values(seen), maps], dim=-1).movedim(-1, 1)
 
     def look_twice(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return all that is seen [B, S, T / 4, 4, 4], and the far look's Swin features alone.

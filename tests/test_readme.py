@@ -34,8 +34,8 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("readme")
     copy_clips(folder / "demo")
     clips = io.read(folder / "demo" / "clips.csv")
-    few = clips.rows.groupby("label").head(8)["video"].tolist()
-    few += clips.select(split="test").rows.groupby("label").head(2)["video"].tolist()
+    few = clips.select(split="train").rows.groupby("label").head(6)["video"].tolist()
+    few += clips.select(split="test").rows.groupby("label").tail(3)["video"].tolist()
     for video in set(few):
         (folder / video).parent.mkdir(exist_ok=True)
         shutil.copy(clips.path(video), folder / video)
@@ -43,6 +43,8 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
     kept.to_csv(folder / "clips.csv")
     join_bouts(kept.select(split="test"), folder).to_csv(folder / "truth.csv")
     (folder / "untrimmed.mp4").rename(folder / "long_video.mp4")
+    truth = (folder / "truth.csv").read_text().replace("untrimmed.mp4", "long_video.mp4")
+    (folder / "truth.csv").write_text(truth)
     return folder
 
 

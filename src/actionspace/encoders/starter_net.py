@@ -45,7 +45,7 @@ class StarterNet(nn.Module):
         self.dim = DIM
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map normalised clips [B, 3, T, 128, 128] to features [B, DIM, T / 4, 4, 4]."""
+        """Map normalised clips [B, 3, T, H, W] to features [B, DIM, T / 4, 4, 4] (H = W = 128)."""
         seen = self.look_twice(x)[0].movedim(1, -1)
         maps = seen[..., 2 * READ :]
         return torch.cat([self.motions(seen), self.values(seen), maps], dim=-1).movedim(-1, 1)
@@ -60,7 +60,7 @@ class StarterNet(nn.Module):
         batch = len(x)
         grey = x.mean(dim=1)
         centre = motion_centre(grey)
-        looks = torch.cat([F.avg_pool2d(grey, 2), glimpse(grey, centre)])
+        looks = torch.cat([F.adaptive_avg_pool2d(grey, LOOK), glimpse(grey, centre)])
         features = self.swin(motion_channels(looks))
         read = F.gelu(self.readout(features.movedim(1, -1))).movedim(-1, 1)
         steps = features.shape[2]
@@ -92,7 +92,7 @@ def glimpse(grey: Tensor, centre: Tensor) -> Tensor:
     """Cut half of each frame's width and height around ``centre`` (kept inside the frame).
 
     Args:
-        grey: clips [B, T, 128, 128].
+        grey: clips [B, T, H, W]; of 128 x 128 pixels each is taken as it is.
         centre: x and y from -1 to 1 [B, 2].
 
     Returns:
@@ -118,10 +118,8 @@ def motion_channels(grey: Tensor) -> Tensor:
 def coarse_maps(grey: Tensor, steps: int) -> Tensor:
     """Return brightness and change in 8 x 8 cells per time step [B, 2 * 64, steps]."""
     both = torch.stack([grey, CELL_GAIN * _change(grey)], dim=1)
-    batch, _, frames, height, width = both.shape
-    per_step = both.view(batch, 2, steps, frames // steps, height, width).mean(dim=3)
-    cells = F.adaptive_avg_pool2d(per_step.flatten(1, 2), CELLS)
-    return cells.view(batch, 2, steps, -1).transpose(2, 3).flatten(1, 2)
+    cells = F.adaptive_avg_pool3d(both, (steps, CELLS, CELLS))
+    return cells.flatten(3).transpose(2, 3).flatten(1, 2)
 
 
 def _change(grey: Tensor) -> Tensor:

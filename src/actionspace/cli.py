@@ -19,6 +19,8 @@ import typer
 from actionspace import __version__
 from actionspace.errors import ActionspaceError
 
+INTERRUPTED = 130  # what typer exits with on Ctrl-C
+
 app = typer.Typer(
     name="actionspace",
     help="Understanding action in video: encode once, then ask any question.",
@@ -337,9 +339,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ActionspaceError as e:
         print(f"error: {e}", file=sys.stderr)
         raise SystemExit(e.exit_code) from None
-    except KeyboardInterrupt:
-        print("interrupted; run the same command again to go on.", file=sys.stderr)
-        raise SystemExit(130) from None
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:
+            print("interrupted; run the same command again to go on.", file=sys.stderr)
+        raise
     except BrokenPipeError:
         sys.stderr.close()
         raise SystemExit(0) from None

@@ -166,3 +166,16 @@ def test_from_clips_to_a_run_and_back(
     video = next((clips.parent / "grooming").glob("*.mp4"))
     assert call("predict", moved, video, "--out", tmp_path / "one.csv") == 0
     assert "label" in (tmp_path / "one.csv").read_text()
+
+
+def test_an_interruption_says_how_to_go_on(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from actionspace import api
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(api, "doctor", stopped)
+    assert call("doctor") == 130
+    assert "run the same command again" in capsys.readouterr().err

@@ -261,7 +261,8 @@ def _from_one(table: pd.DataFrame, file: Path, root: Path) -> Events:
 
 def _relocated(events: Events, folder: Path) -> Events:
     """Return the events with video paths relative to ``folder``."""
-    base, folder = events.root.resolve(), folder.resolve()
+    # As in reading, links are not followed: a path leads back to where it was written from.
+    base, folder = (Path(os.path.abspath(p)) for p in (events.root, folder))  # noqa: PTH100
     if base == folder:
         return events
     names = {video: _relative(base / video, folder) for video in events.videos["video"]}

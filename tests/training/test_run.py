@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from actionspace.errors import ActionspaceError, RunError
-from actionspace.training.folders import atomic_folder
+from actionspace.paths import atomic_folder
 from actionspace.training.run import FORMAT_VERSION, Run
 
 

@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from actionspace.errors import DataError, RunError
-from actionspace.paths import read_json, write_json
-from actionspace.training.folders import atomic_folder
+from actionspace.paths import atomic_folder, read_json, write_json
 
 if TYPE_CHECKING:
     import numpy as np

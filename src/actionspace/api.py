@@ -200,10 +200,13 @@ def train(
     out: PathLike | None = None,
     encoder: str | Encoder | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     overrides: Sequence[str] = (),
     **fields: Any,
 ) -> Run:
     """Train, evaluate and report; one folder per run.
+
+    Under ``torchrun`` all processes call this alike; the main one writes the run.
 
     Args:
         recipe: a name from ``list recipes`` or a YAML path.
@@ -213,11 +216,15 @@ def train(
         out: the run folder; ``runs/<recipe>`` (numbered) by default.
         encoder: a name, or an encoder made already.
         overwrite: replace a finished run in ``out``.
+        resume: go on with the unfinished training in ``out``, by default the newest of the recipe;
+            recipe and data must be the same as then.
         overrides: ``key.sub=value`` strings.
         fields: further recipe fields, nested mappings for parts: ``head={"class_weight": "none"}``.
 
     Raises:
         UsageError, ConfigError: unknown recipe, key or value.
+        RunError: there is nothing to resume, or it is of another recipe or other data.
+        Interrupted: the training was stopped; its state is saved.
     """
     from actionspace.config import merge
     from actionspace.recipes.loader import load_recipe
@@ -229,7 +236,11 @@ def train(
     loaded = load_recipe(recipe, overrides)
     if fields:
         loaded = load_recipe(merge(loaded.model_dump(mode="json"), fields=fields))
-    target = Path(out) if out is not None else _next_run(loaded.name)
+    looped = loaded.mode == "head"
+    if out is not None:
+        target = Path(out)
+    else:
+        target = _stopped_run(loaded.name) if resume and looped else _next_run(loaded.name)
     return run(
         loaded,
         out=target,
@@ -238,18 +249,41 @@ def train(
         encoder=made,
         folds=folds,
         overwrite=overwrite,
+        resume=resume,
     )
 
 
 def _next_run(name: str) -> Path:
-    """Return ``runs/NAME``, or the first ``runs/NAME-2``, ``-3`` ... that is not finished."""
+    """Return the first of ``runs/NAME``, ``runs/NAME-2``, ``-3`` ... that holds nothing to keep."""
     from actionspace.training.run import Run
 
     path, n = Path("runs") / name, 1
-    while Run(path).finished:
+    while Run(path).finished or Run(path).resumable:
         n += 1
         path = Path("runs") / f"{name}-{n}"
     return path
+
+
+def _stopped_run(name: str) -> Path:
+    """Return the run of a recipe in ``runs/`` that was stopped last.
+
+    Raises:
+        RunError: there is none.
+    """
+    import re
+
+    from actionspace.errors import RunError
+    from actionspace.training.run import Run
+
+    ours = [p for p in Path("runs").glob(f"{name}*") if re.fullmatch(rf"{name}(-\d+)?", p.name)]
+    stopped = [path for path in ours if Run(path).resumable]
+    if not stopped:
+        finished = sum(Run(path).finished for path in ours)
+        raise RunError(
+            f"There is no unfinished training of '{name}' in {Path('runs').resolve()} ({finished} "
+            "finished). Name its folder with --out, or train without --resume."
+        )
+    return max(stopped, key=lambda path: path.stat().st_mtime)
 
 
 def evaluate(

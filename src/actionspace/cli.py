@@ -1,7 +1,7 @@
 """The verbs of the command line: parse, call, print. No logic of its own.
 
 Results go to standard output (or ``--json``), progress and logs to standard error. Exit codes:
-0 success, 1 findings or failure with a message, 2 wrong usage, 130 interrupted.
+0 success, 1 findings or failure with a message, 2 wrong usage, 130 interrupted (143 by SIGTERM).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from actionspace import __version__
-from actionspace.errors import ActionspaceError
+from actionspace.errors import ActionspaceError, Interrupted
 
 INTERRUPTED = 130  # what typer exits with on Ctrl-C
 
@@ -181,11 +181,22 @@ def train(
         typer.Argument(help="data=MANIFEST features=STORE folds=5 key.sub=value"),
     ] = None,
     out: Out = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the training that was stopped in --out.")
+    ] = False,
 ) -> None:
-    """Train, evaluate and report: one folder per run."""
-    from actionspace import api
+    """Train, evaluate and report: one folder per run.
 
-    run = api.train(recipe, out=out, overrides=overrides or ())
+    Under torchrun (-m actionspace train ...) one training is shared by all processes.
+    """
+    from actionspace import api
+    from actionspace.training.machine import is_main_process
+
+    if not is_main_process():  # one voice for all processes
+        logging.getLogger().setLevel(logging.WARNING)
+    run = api.train(recipe, out=out, overrides=overrides or (), resume=resume)
+    if not is_main_process():
+        return
     _metrics_table(run.metrics)
     typer.echo(f"{run.path}  (report: {run.report_path})")
 
@@ -336,6 +347,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stream.reconfigure(encoding="utf-8", errors="replace")
     try:
         app(args=list(arguments) if arguments is not None else None)
+    except Interrupted as e:
+        print(e, file=sys.stderr)
+        raise SystemExit(e.exit_code) from None
     except ActionspaceError as e:
         print(f"error: {e}", file=sys.stderr)
         raise SystemExit(e.exit_code) from None

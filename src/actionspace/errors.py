@@ -1,7 +1,8 @@
 """Errors written for people: what was wrong, where, what was expected, what to do.
 
 Everything the library raises on purpose derives from :class:`ActionspaceError`; the command line
-prints its message without a traceback and exits 1 (2 for :class:`UsageError`).
+prints its message without a traceback and exits 1 (2 for :class:`UsageError`, 128 + the signal's
+number for :class:`Interrupted`).
 """
 
 from __future__ import annotations
@@ -43,7 +44,15 @@ class StoreError(ActionspaceError):
 
 
 class RunError(ActionspaceError):
-    """A run or predictions folder is incomplete or of another kind."""
+    """A training failed, or a run or predictions folder is incomplete or of another kind."""
+
+
+class Interrupted(ActionspaceError):
+    """Somebody asked the work to stop, and it stopped in good order."""
+
+    def __init__(self, message: str, exit_code: int = 130) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 def did_you_mean(name: str, options: Iterable[str]) -> str:

@@ -22,8 +22,19 @@ def bar(
     total: int | None = None,
     what: str = "",
     unit: str = "it",
+    initial: int = 0,
+    layout: str | None = None,
 ) -> Any:
-    """Return a ``tqdm`` bar: redrawn on a terminal, a line now and then in a log."""
+    """Return a ``tqdm`` bar: redrawn on a terminal, a line now and then in a log.
+
+    Args:
+        items: what to iterate over; None where the caller moves the bar.
+        total: how many there are.
+        what: description.
+        unit: what one of them is called.
+        initial: how many were done in an earlier session.
+        layout: ``tqdm``'s ``bar_format``; None = its own.
+    """
     from tqdm import tqdm
 
     terminal = sys.stderr.isatty()
@@ -32,6 +43,8 @@ def bar(
         total=total,
         desc=what,
         unit=unit,
+        initial=initial,
+        bar_format=layout,
         file=sys.stderr,
         dynamic_ncols=terminal,
         mininterval=0.2 if terminal else 15,

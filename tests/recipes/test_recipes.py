@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from actionspace.config import write_yaml
 from actionspace.errors import ConfigError, UsageError
+from actionspace.recipes.check import check_recipe
 from actionspace.recipes.loader import list_recipes, load_recipe, recipe_names
-from actionspace.recognition.recipe import LinearProbeRecipe
+from actionspace.recognition.recipe import RecognitionRecipe
 
 UAS = [name for name in recipe_names() if name != "linear_probe"]
 TOP1, TOP5, MCA = "top1_accuracy", "top5_accuracy", "mean_class_accuracy"
@@ -44,7 +46,7 @@ def test_file_and_recipe_have_one_name(name: str):
 def test_published_figures_equal_the_sheet(name: str):
     classes, figures, hours, _, _, batch = SHEET[name]
     recipe = load_recipe(name)
-    assert recipe.published is not None and recipe.original is not None
+    assert recipe.published is not None
     first: dict[str, float] = {}
     for figure in recipe.published.figures:
         first.setdefault(figure.metric, figure.value)
@@ -53,9 +55,101 @@ def test_published_figures_equal_the_sheet(name: str):
     assert recipe.published.training_hours == hours
     assert recipe.published.trainable_parameters == classes * 1024 + classes
     assert recipe.published.verified_here == "no (no weights or data)"
-    assert recipe.original.batch_size == batch
-    assert recipe.original.epochs == 30 and recipe.original.lr == 3e-4
-    assert recipe.original.validation_is_test == ("mammalnet" not in name)
+    assert recipe.published.validation_is_test == ("mammalnet" not in name)
+    assert recipe.training.batch_size == batch
+    assert recipe.training.micro_batch_size == batch // 8
+
+
+@pytest.mark.parametrize("name", UAS)
+def test_head_mode_is_the_original_training(name: str):
+    recipe = load_recipe(name, ["mode=head"])
+    assert recipe.inputs == "clips"
+    assert (recipe.head.dropout, recipe.head.init_std) == (0.5, 0.01)
+    assert recipe.head.label_smoothing == 0 and not recipe.head.calibrate
+    training, optimizer, schedule = (
+        recipe.training,
+        recipe.training.optimizer,
+        recipe.training.schedule,
+    )
+    assert training.epochs == 30 and training.evaluate_every == 5
+    assert training.clip_norm is None and not training.drop_last and training.shuffle
+    assert training.checkpoint.keep == "last"
+    assert (optimizer.name, optimizer.lr, optimizer.weight_decay) == ("adamw", 3e-4, 0.05)
+    assert optimizer.betas == (0.9, 0.999) and optimizer.eps == 1e-8
+    assert (schedule.name, schedule.per, schedule.final) == ("cosine", "epoch", 0)
+    assert (schedule.warmup, schedule.warmup_epochs, schedule.warmup_start) == (
+        "multiply",
+        2.5,
+        0.1,
+    )
+
+
+def test_the_head_steps_and_decays_in_full_and_the_backbone_by_the_longest_key():
+    from torch import nn
+
+    from actionspace.training.optimizers import parameter_groups
+
+    class Swin(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.ModuleDict({"linear": nn.Linear(4, 2)})
+            self.encoder = nn.ModuleDict({"backbone": nn.ModuleDict({"norm": nn.LayerNorm(4)})})
+
+    optimizer = load_recipe("mammalnet_k400_linear_probe").training.optimizer
+    found = {
+        name: (group["lr"], group["weight_decay"])
+        for group in parameter_groups(Swin(), optimizer)
+        for name in group["names"]
+    }
+    assert found == {
+        "head.linear.weight": (3e-4, 0.05),
+        "head.linear.bias": (3e-4, 0.05),
+        "encoder.backbone.norm.weight": (pytest.approx(3e-5), 0.05),
+        "encoder.backbone.norm.bias": (pytest.approx(3e-5), 0.05),
+    }
+
+
+@pytest.mark.parametrize(
+    ("overrides", "severity", "says"),
+    [
+        (["training.micro_batch_size=9"], "warning", "more than training.batch_size 8"),
+        (["training.schedule.warmup_epochs=30"], "warning", "never reached"),
+        (
+            ["training.schedule={name: step, milestones: [20, 28, 40], warmup: before}"],
+            "warning",
+            r"milestones \[28.0, 40.0\] lie behind",
+        ),
+        (["training.checkpoint.metric=top1_acuracy"], "error", "Did you mean 'top1_accuracy'"),
+        (["training.checkpoint.metric=map", "head.multi_label=false"], "error", "There are: top1"),
+        (["training.checkpoint.metric=loss"], "warning", "mode=min"),
+        (["training.precision=float16", "device=cpu"], "error", "needs a GPU"),
+        (["training.early_stop=3", "split.ratio=[80, 0, 20]"], "warning", "never stops"),
+        (["training.early_stop=3", "folds=5"], "warning", "never stops"),
+        (["features=store"], "error", "say inputs=features"),
+    ],
+)
+def test_a_training_section_that_cannot_work(
+    tmp_path: Path, overrides: list[str], severity: str, says: str
+):
+    path = tmp_path / "mine.yaml"
+    fine = ["mode=head", "encoder=starter"]
+    write_yaml(path, load_recipe("mammalnet_k400_linear_probe", fine))
+    assert [f.code for f in check_recipe(path)] == ["data"]
+    write_yaml(path, load_recipe("mammalnet_k400_linear_probe", [*fine, *overrides]))
+    found = [f for f in check_recipe(path) if f.code == "training"]
+    assert [f.severity for f in found] == [severity]
+    assert re.search(says, found[0].message)
+
+
+def test_early_stop_goes_by_the_splits_of_the_manifest(tmp_path: Path):
+    lines = ["video,label,split", "a.mp4,x,train", "b.mp4,y,test"]
+    (tmp_path / "clips.csv").write_text("\n".join(lines))
+    path = tmp_path / "mine.yaml"
+    overrides = ["mode=head", "training.early_stop=3", f"data={tmp_path / 'clips.csv'}"]
+    write_yaml(path, load_recipe("linear_probe", overrides))
+    assert ["never stops" in f.message for f in check_recipe(path)] == [True]
+    (tmp_path / "clips.csv").write_text("\n".join([*lines, "c.mp4,y,val"]))
+    assert check_recipe(path) == []
 
 
 @pytest.mark.parametrize("name", UAS)
@@ -104,7 +198,7 @@ def test_every_field_has_a_docstring():
                     found += undocumented(inner)
         return found
 
-    assert undocumented(LinearProbeRecipe) == []
+    assert undocumented(RecognitionRecipe) == []
 
 
 @pytest.mark.parametrize(

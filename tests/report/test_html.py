@@ -17,6 +17,7 @@ from actionspace.report.html import write_report
 from actionspace.training.predictions import Predictions, write_predictions
 from actionspace.training.run import Run
 from tests.report import fake_run
+from tests.report.test_curves import trained
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "wbr"}
 HOSTILE = ("<script>alert(1)</script>", 'a"onload="x', "gr\u00fcn|\u732b & 'co'", "{{ 7 * 7 }}")
@@ -235,6 +236,29 @@ def test_many_long_videos_stay_small(tmp_path):
     assert "12 further videos are predicted" in page.text
     assert len(text) < 6_000_000
     assert len([a for a in page.all("details") if "open" in a]) < 12
+
+
+def test_learning_curves_of_a_looped_run(tmp_path):
+    run = trained(tmp_path / "run")
+    _, page = write(run.path)
+    assert "Learning curves" in page.text and "Validation, in per cent" in page.text
+    drawn = [a["aria-label"] for a in page.all("svg") if a.get("class") == "chart"]
+    assert drawn[0].startswith("Loss over epochs: training from 2 to 0.3333; validation")
+    told = {"steps": 6, "epochs": 3, "best_epoch": 2, "processes": 2, "training_seconds": 80.0}
+    run.finish({**told, "sessions": 2})
+    run.write_config({"training": {"optimizer": {"name": "adamw", "lr": 3e-4}}})
+    _, page = write(run.path)
+    assert "best: epoch 2" in page.text and "1 min 20 s" in page.text and "adamw" in page.text
+
+
+def test_a_run_fitted_by_a_solver_has_no_curves(tmp_path):
+    run = fake_run.write_run(tmp_path / "run", fake_run.manifest(tmp_path))
+    run.write_trials([{"strength": 0.1, "loss": 0.4}, {"strength": 1.0, "loss": 0.5}])
+    _, page = write(run.path)
+    assert "Learning curves" not in page.text and "sessions" not in page.text
+    (run.path / "metrics.csv").write_bytes(b"")
+    _, page = write(run.path)
+    assert "There are no learning curves: metrics.csv cannot be read" in page.text
 
 
 def test_groups_that_leak_are_named(tmp_path):

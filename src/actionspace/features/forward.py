@@ -29,6 +29,14 @@ def compute_dtype(precision: str, device: torch.device) -> str:
     return precision
 
 
+def arithmetic(precision: str, device: torch.device) -> contextlib.AbstractContextManager[None]:
+    """Return the context in which an encoder computes in ``precision``, whatever is outside."""
+    dtype = _DTYPES[compute_dtype(precision, device)]
+    if dtype == torch.float32:
+        return torch.autocast(device.type, enabled=False)
+    return torch.autocast(device.type, dtype=dtype)
+
+
 def default_batch_size(encoder: Encoder) -> int:
     """Return clips per batch, by the size of a clip: 32 of 32x224x224 on CUDA, 2 on the CPU."""
     clip = encoder.clip
@@ -55,7 +63,7 @@ class Forward:
     ) -> None:
         self._encoder = encoder
         self._device = device_of(encoder)
-        self._dtype = _DTYPES[compute_dtype(precision, self._device)]
+        self._precision = precision
         self._stochastic_depth = stochastic_depth
         self._run: Any = torch.compile(encoder) if compile else encoder
         self._least = batch_size if compile else 1  # one shape, one compilation
@@ -75,7 +83,11 @@ class Forward:
         if self._device.type == "cuda":
             batch = batch.pin_memory()
         try:
-            with torch.inference_mode(), self._mode(seed), self._autocast():
+            with (
+                torch.inference_mode(),
+                self._mode(seed),
+                arithmetic(self._precision, self._device),
+            ):
                 found = self._run(self._encoder.prepare(batch))
             return np.asarray(found.float().cpu().numpy()[:count])
         except torch.OutOfMemoryError as e:
@@ -83,11 +95,6 @@ class Forward:
                 f"{count} clips at once do not fit into the memory of {self._device}; use a "
                 f"smaller batch size. Finished videos are kept."
             ) from e
-
-    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
-        if self._dtype == torch.float32:
-            return contextlib.nullcontext()
-        return torch.autocast(self._device.type, dtype=self._dtype)
 
     @contextlib.contextmanager
     def _mode(self, seed: int) -> Iterator[None]:

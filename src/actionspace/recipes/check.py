@@ -1,4 +1,4 @@
-"""Check a recipe before it runs: keys, encoder, weights, data."""
+"""Check a recipe before it runs: keys, encoder, weights, data, training."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 from actionspace.datasets.check import Finding
 from actionspace.encoders.create import list_encoders
 from actionspace.errors import ActionspaceError, did_you_mean
+from actionspace.recipes.check_training import check_training
 from actionspace.recipes.loader import load_recipe
-from actionspace.recognition.recipe import LinearProbeRecipe
+from actionspace.recognition.recipe import RecognitionRecipe
 
 
 def check_recipe(name: str | os.PathLike[str]) -> list[Finding]:
@@ -25,10 +26,14 @@ def check_recipe(name: str | os.PathLike[str]) -> list[Finding]:
         if not Path(where).is_file():
             raise
         return [Finding("error", "recipe", str(e), where)]
-    return [*_encoder_findings(recipe, where), *_data_findings(recipe, where)]
+    return [
+        *_encoder_findings(recipe, where),
+        *_data_findings(recipe, where),
+        *check_training(recipe, where),
+    ]
 
 
-def _encoder_findings(recipe: LinearProbeRecipe, where: str) -> list[Finding]:
+def _encoder_findings(recipe: RecognitionRecipe, where: str) -> list[Finding]:
     name = recipe.encoder.removeprefix("untrained:")
     if ":" in name:  # anyone's own module:fn
         return []
@@ -46,7 +51,7 @@ def _encoder_findings(recipe: LinearProbeRecipe, where: str) -> list[Finding]:
     return []
 
 
-def _data_findings(recipe: LinearProbeRecipe, where: str) -> list[Finding]:
+def _data_findings(recipe: RecognitionRecipe, where: str) -> list[Finding]:
     if recipe.data is None:
         source = f"actionspace prepare {recipe.dataset} SOURCE" if recipe.dataset else "your own"
         message = f"no data is set; give data=MANIFEST when training ({source})."

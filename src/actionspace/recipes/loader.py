@@ -9,13 +9,13 @@ from typing import Any
 
 from actionspace.config import merge, parse, read_yaml
 from actionspace.errors import ConfigError, UsageError, did_you_mean
-from actionspace.recognition.recipe import LinearProbeRecipe
+from actionspace.recognition.recipe import RecognitionRecipe
 
 FOLDER = Path(__file__).parent
-TASKS = {"recognition": LinearProbeRecipe}
+TASKS = {"recognition": RecognitionRecipe}
 
 
-def list_recipes(pattern: str = "*") -> list[LinearProbeRecipe]:
+def list_recipes(pattern: str = "*") -> list[RecognitionRecipe]:
     """Return the packaged recipes whose name matches a glob, own-data ones first."""
     import fnmatch
 
@@ -31,7 +31,7 @@ def recipe_names() -> list[str]:
 
 def load_recipe(
     name: str | os.PathLike[str] | Mapping[str, Any], overrides: Sequence[str] = ()
-) -> LinearProbeRecipe:
+) -> RecognitionRecipe:
     """Load a recipe.
 
     Args:

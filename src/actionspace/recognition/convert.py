@@ -12,14 +12,14 @@ from actionspace.errors import UsageError, WeightsError
 from actionspace.heads.linear import LinearHead
 from actionspace.recognition.encode import Encoding
 from actionspace.recognition.probe import Background, Probe
-from actionspace.recognition.recipe import LinearProbeRecipe
+from actionspace.recognition.recipe import RecognitionRecipe
 from actionspace.training.environment import Stopwatch, describe
 from actionspace.training.run import Run
 
 
 def run_from_checkpoint(
     checkpoint: str | os.PathLike[str],
-    recipe: LinearProbeRecipe,
+    recipe: RecognitionRecipe,
     out: str | os.PathLike[str],
     *,
     classes: Sequence[str] | None = None,

@@ -68,6 +68,14 @@ def use(events: Events, column: str) -> np.ndarray:
     return np.asarray(labelled & (events.rows["status"] == "event").to_numpy(), dtype=bool)
 
 
+def event_name(events: Events, position: int) -> str:
+    """Return what messages call an event: its video, and from when to when in seconds."""
+    row = events.rows.iloc[position]
+    if np.isnan(row["start"]) and np.isnan(row["end"]):
+        return str(row["video"])
+    return f"{row['video']} [{row['start']:g}-{row['end']:g} s]"
+
+
 def targets(
     events: Events,
     column: str,
@@ -151,15 +159,21 @@ def with_splits(events: Events, config: SplitConfig, say: Say) -> Events:
     return events
 
 
-def check_split_classes(events: Events, column: str, say: Say) -> None:
+def check_split_classes(events: Events, column: str, say: Say, *, refit: bool = True) -> None:
     """Compare the classes of the splits.
+
+    Args:
+        events: the manifest.
+        column: its head column.
+        say: takes what the user should know.
+        refit: whether the head that stays has learnt from the validation split as well.
 
     Raises:
         DataError: the test split has labels that are nowhere in training.
     """
     have = set(events.videos["split"])
     by_split = {name: set(events.select(split=name).classes(column)) for name in have if name}
-    known = by_split.get("train", set()) | by_split.get("val", set())
+    known = by_split.get("train", set()) | (by_split.get("val", set()) if refit else set())
     unseen = sorted(by_split.get("test", set()) - known)
     if unseen:
         raise DataError(
@@ -167,7 +181,7 @@ def check_split_classes(events: Events, column: str, say: Say) -> None:
             "videos of these classes to train, set their events' status to ignore, or use folds."
         )
     only_val = sorted(by_split.get("val", set()) - by_split.get("train", set()))
-    if only_val:
+    if only_val and refit:
         say(f"Only in val, so learned in the last fit only: {', '.join(only_val)}.")
     if "test" in by_split:
         untested = sorted(known - by_split["test"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from actionspace.errors import RunError, UsageError
 from actionspace.paths import cache_dir, sha256_json
-from actionspace.recognition.recipe import LinearProbeRecipe, ViewsConfig
+from actionspace.recognition.recipe import RecognitionRecipe, ViewsConfig
 
 if TYPE_CHECKING:
     from actionspace.encoders.encoder import Encoder
@@ -21,14 +21,17 @@ Purpose = Literal["train", "val", "test", "untrimmed"]
 
 
 def pick_device(name: str) -> str:
-    """Return a torch device name; ``auto`` is a GPU when there is one."""
+    """Return a torch device name; ``auto`` is a GPU when there is one.
+
+    Under ``torchrun`` each process takes a GPU of its own.
+    """
     import torch
 
-    if name != "auto":
-        return name
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    if name == "auto":
+        mps = torch.backends.mps.is_available()
+        name = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
+    own = os.environ.get("LOCAL_RANK")
+    return f"cuda:{own}" if name == "cuda" and own is not None else name
 
 
 def build_views(
@@ -57,7 +60,7 @@ class Encoding:
 
     def __init__(
         self,
-        recipe: LinearProbeRecipe,
+        recipe: RecognitionRecipe,
         *,
         features: Features | str | os.PathLike[str] | None = None,
         encoder: Encoder | None = None,
@@ -179,7 +182,11 @@ class Encoding:
         self, events: Events, place: Path, views: Views, rows: str, stochastic: bool
     ) -> Features:
         from actionspace.features.extract import extract
+        from actionspace.features.store import FeatureStore
+        from actionspace.training.machine import is_main_process
 
+        if not is_main_process():  # see training.turns: the main process has been here before
+            return FeatureStore.open(place)
         config = self.recipe.clips
         return extract(
             events,
@@ -249,7 +256,7 @@ def _open(
     return features
 
 
-def adopt(recipe: LinearProbeRecipe, source: Features) -> LinearProbeRecipe:
+def adopt(recipe: RecognitionRecipe, source: Features) -> RecognitionRecipe:
     """Return the recipe with encoder, rows and views of a store of ours that was handed in.
 
     A run trained on it then predicts from raw video in the same way. Features of other makes leave

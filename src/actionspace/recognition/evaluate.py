@@ -13,7 +13,7 @@ from actionspace.recognition.encode import Encoding
 from actionspace.recognition.infer import Mode, infer
 from actionspace.recognition.measure import measure
 from actionspace.recognition.probe import Average, Probe
-from actionspace.recognition.recipe import LinearProbeRecipe
+from actionspace.recognition.recipe import RecognitionRecipe
 from actionspace.training.predictions import (
     Predictions,
     is_predictions,
@@ -108,7 +108,7 @@ def _evaluate_folder(
     truth = None
     if data is not None:
         truth = _truth_of(predictions, manifest.load(data), split)
-    config = LinearProbeRecipe().evaluation.model_copy(update=about.get("evaluation") or {})
+    config = RecognitionRecipe().evaluation.model_copy(update=about.get("evaluation") or {})
     metrics = measure(
         predictions,
         truth,
@@ -154,7 +154,7 @@ def predict_split(
 
 def recipe_of(
     run: Run, *, weights: str | None = None, device: str | None = None
-) -> LinearProbeRecipe:
+) -> RecognitionRecipe:
     """Return the recipe a run was trained with, with what differs on this machine.
 
     Raises:
@@ -164,7 +164,7 @@ def recipe_of(
     from actionspace.errors import ConfigError
 
     try:
-        recipe = parse(LinearProbeRecipe, run.config, str(run.path / "config.yaml"))
+        recipe = parse(RecognitionRecipe, run.config, str(run.path / "config.yaml"))
     except ConfigError as e:
         raise RunError(f"{e}. The run is of another version; train it again.") from e
     changed = {k: v for k, v in (("weights", weights), ("device", device)) if v is not None}
@@ -173,7 +173,7 @@ def recipe_of(
 
 def encoding_of(
     run: Run,
-    recipe: LinearProbeRecipe,
+    recipe: RecognitionRecipe,
     features: Features | str | os.PathLike[str] | None = None,
     events: Events | None = None,
 ) -> Encoding:
@@ -198,7 +198,7 @@ def encoding_of(
 
 
 def _manifest(
-    run: Run, recipe: LinearProbeRecipe, data: str | os.PathLike[str] | Events | None
+    run: Run, recipe: RecognitionRecipe, data: str | os.PathLike[str] | Events | None
 ) -> tuple[str | os.PathLike[str] | Events, str | None]:
     if data is not None:
         return data, None
@@ -213,7 +213,7 @@ def _manifest(
     return recipe.data, recipe.root
 
 
-def same_splits(events: Events, recipe: LinearProbeRecipe) -> Events:
+def same_splits(events: Events, recipe: RecognitionRecipe) -> Events:
     """Make the splits that training made, where the manifest has none (same seed, same splits)."""
     if events.videos["split"].notna().any() or recipe.folds:
         return events

@@ -1,17 +1,19 @@
-"""Train a linear probe: encode once, fit, refit on everything, evaluate, leave a run."""
+"""Train a linear head: by a direct solver or in the loop, evaluate it, leave a run."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from actionspace.errors import UsageError
 from actionspace.recognition import data as manifest
 from actionspace.recognition.encode import Encoding, adopt
 from actionspace.recognition.probe import Probe
-from actionspace.recognition.recipe import LinearProbeRecipe
+from actionspace.recognition.recipe import RecognitionRecipe
 from actionspace.recognition.task import Task
 from actionspace.training.environment import Stopwatch, describe
+from actionspace.training.machine import is_main_process
 from actionspace.training.predictions import Predictions, write_predictions
 from actionspace.training.run import Run
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    recipe: LinearProbeRecipe,
+    recipe: RecognitionRecipe,
     *,
     out: str | os.PathLike[str],
     data: str | os.PathLike[str] | Events | None = None,
@@ -30,14 +32,19 @@ def train(
     encoder: Encoder | None = None,
     folds: int | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     report: bool = True,
 ) -> Run:
-    """Train a linear probe and leave a run folder.
+    """Train a linear head and leave a run folder.
 
-    The strength of the penalty is chosen on the validation split (where there is none, on grouped
-    inner folds of the training split), the head is refitted on training and validation data, and
-    the test split is evaluated. With folds every group is tested once by a head that never saw it;
-    the head that stays is fitted on everything.
+    With ``mode="probe"`` the strength of the penalty is chosen on the validation split (where there
+    is none, on grouped inner folds of the training split) and the head is refitted on training and
+    validation data. With ``mode="head"`` it learns from the training split in the loop, and from
+    the validation split its temperature and thresholds. Then the test split is evaluated. With
+    folds every group is tested once by a head that never saw it; the head that stays is fitted on
+    everything.
+
+    Under ``torchrun`` all processes train in the loop, everything else is done by the main one.
 
     Args:
         recipe: all options.
@@ -47,18 +54,29 @@ def train(
         encoder: an encoder made already, in place of ``recipe.encoder``.
         folds: number of folds; None = ``recipe.folds``.
         overwrite: replace a finished run.
+        resume: go on with the unfinished run in ``out``. A probe is fitted anew; features that
+            are encoded already are not encoded again.
         report: write ``report.html``.
 
     Raises:
         UsageError: no data, or more folds than groups.
         DataError: no labels, one class only, test labels that are nowhere in training.
-        RunError: ``out`` holds a finished run or something else.
+        RunError: ``out`` holds a finished run or something else; nothing to resume, or of another
+            recipe or other data; the loss is not finite, memory is full.
+        Interrupted: the loop was stopped; its state is saved.
         StoreError, VideoError, WeightsError: from encoding.
     """
     given = data if data is not None else recipe.data
     if given is None:
         raise UsageError("Give the labelled videos as data=MANIFEST (a CSV file or a folder).")
-    Run.check_free(out, overwrite=overwrite)
+    run = Run(Path(out))
+    looped = recipe.mode == "head"
+    if not is_main_process() and not looped:
+        return run  # there is nothing to share
+    if resume and looped:
+        Run.resume(out)
+    elif is_main_process():
+        Run.check_free(out, overwrite=overwrite)
     watch = Stopwatch()
     events = manifest.load(given, recipe.root)
     encoding = Encoding(recipe, features=features, encoder=encoder)
@@ -70,11 +88,14 @@ def train(
     encoding.recipe = recipe
     task = Task(recipe, encoding, events, watch)
     task.prepare()
-    run = Run.start(out, overwrite=overwrite)
-    run.write_config(recipe)
-    probe, predictions, metrics = task.cross_validate() if recipe.folds else task.fit_and_test()
-    environment = _save(run, task, probe, predictions, metrics)
-    run.finish(environment)
+    if is_main_process() and not (resume and looped):
+        Run.start(out, overwrite=overwrite)
+        run.write_config(recipe)
+    fits = task.fit(run, resume=resume)
+    if not is_main_process():
+        return run
+    probe, predictions, metrics = task.test(fits)
+    run.finish(_save(run, task, probe, predictions, metrics))
     if report:
         from actionspace.report.html import write_report
 
@@ -109,15 +130,18 @@ def _save(
         write_predictions(predictions, run.predictions_dir / name)
     if metrics:
         run.write_metrics(metrics)
-    run.write_trials(task.trials)
+    if task.trials:
+        run.write_trials(task.trials)
     probe.save(run, {"encoder": about, "recipe": task.recipe.name})
     head = probe.head.weight.size + probe.head.bias.size
+    looped = task.outcome.facts if task.outcome else {}
     return describe(
         device=task.encoding.device,
         stopwatch=task.watch,
         trainable_parameters=head,
         total_parameters=head + int(about.get("parameters") or 0),
         extra={
+            **{name: value for name, value in looped.items() if not name.endswith("_parameters")},
             "encoder": about,
             "data": {
                 "videos": len(task.events.videos),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,13 +26,23 @@ class Fitted:
         class_thresholds: with several labels, the best threshold of each class.
         trials: per strength tried: strength, held-out loss and accuracy, whether it was chosen.
         notes: what the user should know.
+        calibrated: whether there was anything held out to set thresholds and temperature on.
     """
 
     head: LinearHead
-    threshold: float
-    class_thresholds: tuple[float, ...]
-    trials: list[dict[str, Any]]
-    notes: list[str]
+    threshold: float = 0.5
+    class_thresholds: tuple[float, ...] = ()
+    trials: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    calibrated: bool = True
+
+
+@dataclass(frozen=True)
+class Fits:
+    """The head that stays, and one per fold that has not seen the fold's videos."""
+
+    final: Fitted
+    folds: Sequence[Fitted] = ()
 
 
 def fit_head(
@@ -73,27 +83,33 @@ def fit_head(
     if validation is not None and not config.refit:
         head = fit(train, None, [found.strength]).head
     trials = [{**trial, "chosen": trial["strength"] == found.strength} for trial in found.path]
-    return _calibrated(head, both, found.held_out, trials, list(found.notes))
+    fitted = calibrate(head, both, found.held_out)
+    return replace(fitted, trials=trials, notes=[*found.notes, *fitted.notes])
 
 
-def _calibrated(
-    head: LinearHead,
-    rows: Rows,
-    held_out: np.ndarray,
-    trials: list[dict[str, Any]],
-    notes: list[str],
-) -> Fitted:
+def calibrate(head: LinearHead, rows: Rows, held_out: np.ndarray, *, scale: bool = True) -> Fitted:
+    """Set temperature and thresholds.
+
+    Args:
+        head: as it was fitted.
+        rows: rows with their truth.
+        held_out: logits ``[R, C]`` of a head that had not seen the row; NaN where there are none.
+        scale: divide scores by the temperature found; False = thresholds alone are set.
+    """
     truth, weight = rows.targets, rows.weight
     usable = ~np.isnan(held_out).any(axis=1)
     if not head.multi_label:  # of a class that was not in training, no score can be right
         of_truth = held_out[np.arange(len(truth)), truth]
         usable &= np.nan_to_num(of_truth, nan=ABSENT) > ABSENT / 2
     if not usable.any():
-        notes.append("There was nothing held out to calibrate on; probabilities are as fitted.")
-        return Fitted(head, 0.5, (), trials, notes)
+        return as_fitted(head)
     logits, truth, weight = held_out[usable], truth[usable], weight[usable]
-    found = fit_temperature(logits, truth, multi_label=head.multi_label, weights=weight)
-    temperature = max(1.0, found)  # held-out rows that are all right would make it endlessly sure
+    temperature = 1.0
+    if scale:
+        found = fit_temperature(logits, truth, multi_label=head.multi_label, weights=weight)
+        temperature = max(
+            1.0, found
+        )  # held-out rows that are all right: it would be endlessly sure
     scaled = replace(
         head,
         weight=(head.weight / temperature).astype(np.float32),
@@ -101,8 +117,12 @@ def _calibrated(
     )
     probabilities = to_probabilities(logits / temperature, head.multi_label)
     if head.multi_label:
-        return Fitted(
-            scaled, 0.5, f1_thresholds(probabilities, truth, weights=weight), trials, notes
-        )
-    threshold = rejection_threshold(probabilities, truth, weights=weight)
-    return Fitted(scaled, threshold, (), trials, notes)
+        least = f1_thresholds(probabilities, truth, weights=weight)
+        return Fitted(scaled, class_thresholds=least)
+    return Fitted(scaled, rejection_threshold(probabilities, truth, weights=weight))
+
+
+def as_fitted(head: LinearHead) -> Fitted:
+    """Return a head for which there is nothing held out to set temperature and thresholds on."""
+    note = "There was nothing held out to calibrate on; probabilities are as fitted."
+    return Fitted(head, notes=[note], calibrated=False)

@@ -1,4 +1,4 @@
-"""The typed options of a linear probe: every field with its default, unit and meaning."""
+"""The typed options of recognition: every field with its default, unit and meaning."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from typing import Any, Literal
 from pydantic import Field, PositiveInt
 
 from actionspace.config import Config
+from actionspace.training.options import TrainingConfig
+
+SINGLE_LABEL_METRICS = ("top1_accuracy", "top5_accuracy", "mean_class_accuracy", "loss")
+"""What the validation split is evaluated by while training, the first being the default judge."""
+MULTI_LABEL_METRICS = ("map", "loss")
+"""The same where an event may have several labels."""
 
 
 class ViewsConfig(Config):
@@ -83,18 +89,27 @@ class SplitConfig(Config):
 
 
 class HeadConfig(Config):
-    """Multinomial (or, with several labels per event, binary) logistic regression by L-BFGS."""
+    """A linear classifier: softmax over classes, or with several labels a sigmoid for each."""
 
     column: str = "label"
     """Head column of the manifest that holds the classes."""
-    strengths: list[float] | None = None
-    """L2 strengths to choose from; empty = the standard path of ``heads.linear``."""
     class_weight: Literal["balanced", "none"] = "balanced"
     """``balanced``: each class weighs the same in the loss; ``none``: each event does."""
     multi_label: bool | None = None
     """Several labels per event; empty = when any event has several."""
+    strengths: list[float] | None = None
+    """mode=probe: L2 strengths to choose from; empty = the standard path of ``heads.linear``."""
     refit: bool = True
-    """Fit the final head on training and validation data with the chosen strength."""
+    """mode=probe: fit the final head on training and validation data with the chosen strength."""
+    dropout: float = Field(default=0.5, ge=0, lt=1)
+    """mode=head: share of the features that is dropped at random in training."""
+    init_std: float = Field(default=0.01, ge=0)
+    """mode=head: standard deviation of the normal initial weights; biases begin at 0."""
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """mode=head: share of each label that is spread over all classes (one label per event)."""
+    calibrate: bool = True
+    """mode=head: scale scores by a temperature found on data that was not learnt from. The
+    published pipelines do not; it changes how probabilities of several views average."""
 
 
 class EvaluationConfig(Config):
@@ -155,46 +170,22 @@ class Published(Config):
     """Parameters of the head."""
     verified_here: str = "no (no weights or data)"
     """Whether this project reproduced the figures."""
-
-
-class OriginalTraining(Config):
-    """The original optimiser settings, recorded. L-BFGS needs none of them; the trainer does."""
-
-    used_by: str = "the AdamW trainer on cached views; the L-BFGS probe ignores this section"
-    """Who reads this section."""
-    optimizer: str = "adamw"
-    """Name of the optimiser."""
-    lr: float = 3e-4
-    """Peak learning rate of the head."""
-    betas: tuple[float, float] = (0.9, 0.999)
-    """AdamW's moments."""
-    weight_decay: float = 0.05
-    """Decoupled weight decay, of the head's weight and bias alike."""
-    epochs: PositiveInt = 30
-    """Passes over the training list."""
-    schedule: str = "cosine per epoch to 0"
-    """Learning-rate schedule."""
-    warmup_epochs: float = 2.5
-    """Linear warm-up, stepped per iteration."""
-    warmup_ratio: float = 0.1
-    """Share of the peak the warm-up starts from."""
-    batch_size: PositiveInt = 8
-    """Effective clips per step."""
-    accumulation: PositiveInt = 8
-    """Micro-batches per step."""
-    head_dropout: float = 0.5
-    """Dropout before the head."""
-    drop_path: float = 0.2
-    """Stochastic depth, active in the frozen encoder too."""
     validation_is_test: bool = False
-    """The original validates and tests on the same list."""
+    """The authors validate and test on the same list, so that a best epoch is chosen on it."""
 
 
-class LinearProbeRecipe(Config):
+class RecognitionRecipe(Config):
     """A linear head on a frozen encoder."""
 
     task: Literal["recognition"] = "recognition"
     """The task this recipe belongs to."""
+    mode: Literal["probe", "head"] = "probe"
+    """``probe``: fit the head on cached features by a direct solver (L-BFGS), in seconds.
+    ``head``: train it by gradient descent, as the ``training`` section says."""
+    inputs: Literal["clips", "features"] = "clips"
+    """mode=head: learn from ``clips`` decoded on the fly, each event in another random view in each
+    epoch (where ``clips.train.augment`` is set); or from ``features`` of ``augment`` stored views,
+    taken in turn: epoch e sees view e mod augment."""
     name: str = "linear_probe"
     """Name of the recipe."""
     description: str = ""
@@ -226,11 +217,11 @@ class LinearProbeRecipe(Config):
     """Splits, where the manifest has none."""
     head: HeadConfig = HeadConfig()
     """The classifier."""
+    training: TrainingConfig = TrainingConfig()
+    """The loop of mode=head."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """Metrics."""
     predict: PredictConfig = PredictConfig()
     """Events from scores."""
     published: Published | None = None
     """What was reported for this setting."""
-    original: OriginalTraining | None = None
-    """How it was trained originally."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -68,16 +68,18 @@ class Rows:
 
     def of_videos(self, videos: set[str]) -> Rows:
         """Return the rows of some videos."""
-        keep = np.fromiter((v in videos for v in self.videos), bool, len(self.videos))
-        return Rows(
+        return self.where(np.fromiter((v in videos for v in self.videos), bool, len(self.videos)))
+
+    def where(self, keep: np.ndarray) -> Rows:
+        """Return the rows that a mask ``[R]`` keeps."""
+        return replace(
+            self,
             features=self.features[keep],
             targets=self.targets[keep],
             weight=self.weight[keep],
             event=self.event[keep],
             groups=self.groups[keep],
             videos=self.videos[keep],
-            missing=self.missing,
-            seconds=self.seconds,
         )
 
 

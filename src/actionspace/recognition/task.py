@@ -1,26 +1,31 @@
-"""The linear probe as a task: from a manifest and features to a fitted head and its test."""
+"""Recognition as a task: from a manifest and features to a fitted head and its test."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from actionspace.errors import DataError
+import numpy as np
+
+from actionspace.errors import DataError, UsageError
 from actionspace.recognition import data as manifest
 from actionspace.recognition.encode import Encoding, Purpose
 from actionspace.recognition.evaluate import predict_split
-from actionspace.recognition.head import Fitted, fit_head
+from actionspace.recognition.head import Fits, Fitted, fit_head
 from actionspace.recognition.infer import infer, pool
 from actionspace.recognition.measure import measure
 from actionspace.recognition.probe import Background, Probe
-from actionspace.recognition.recipe import LinearProbeRecipe
+from actionspace.recognition.recipe import RecognitionRecipe
 from actionspace.recognition.rows import Rows
 from actionspace.training.environment import Stopwatch
 from actionspace.training.predictions import Predictions
+from actionspace.training.run import Run
 
 if TYPE_CHECKING:
     from actionspace.events.table import Events
+    from actionspace.training.loop import Outcome
 
 log = logging.getLogger("actionspace")
 
@@ -38,9 +43,10 @@ class Task:
         trials: one line per strength tried, for ``metrics.csv``.
         with_gaps: the manifest with annotated gaps as events of the background class.
         targets: its classes.
+        outcome: what the training in the loop came to (mode=head).
     """
 
-    recipe: LinearProbeRecipe
+    recipe: RecognitionRecipe
     encoding: Encoding
     events: Events
     watch: Stopwatch
@@ -48,7 +54,9 @@ class Task:
     trials: list[dict[str, Any]] = field(default_factory=list)
     with_gaps: Events = field(init=False)
     targets: manifest.Targets = field(init=False)
+    outcome: Outcome | None = None
     _rows: dict[Purpose, Rows] = field(default_factory=dict)
+    _fold: np.ndarray = field(init=False)
 
     @property
     def column(self) -> str:
@@ -56,9 +64,15 @@ class Task:
         return self.recipe.head.column
 
     @property
+    def from_clips(self) -> bool:
+        """Whether the head learns from clips, so that training features are not wanted."""
+        return self.recipe.mode == "head" and self.recipe.inputs == "clips"
+
+    @property
     def skipped(self) -> dict[str, str]:
-        """Videos that could not be learnt from, with the reason."""
-        return {v: why for rows in self._rows.values() for v, why in rows.missing.items()}
+        """Videos and clips that could not be learnt from, with the reason."""
+        videos = {v: why for rows in self._rows.values() for v, why in rows.missing.items()}
+        return videos | (self.outcome.skipped if self.outcome else {})
 
     def say(self, note: str) -> None:
         """Log a sentence and keep it."""
@@ -69,18 +83,37 @@ class Task:
         """Check labels, make splits, find the gaps. Nothing is encoded yet.
 
         Raises:
+            UsageError: features were given, but clips are to be learnt from; too many folds.
             DataError: no labels, one class only, or splits that do not fit each other.
         """
         config = self.recipe.head
+        if self.from_clips and self.encoding.given is not None:
+            raise UsageError(
+                "inputs=clips decodes the videos, but features= was given. Set inputs=features to "
+                "learn from them, or leave features= out."
+            )
         manifest.check_column(self.events, self.column)
         manifest.targets(self.events, self.column, multi_label=config.multi_label)
         if not self.recipe.folds:
             self.events = manifest.with_splits(self.events, self.recipe.split, self.say)
-            manifest.check_split_classes(self.events, self.column, self.say)
-        elif self.events.videos["split"].notna().any():
-            self.say("The manifest's splits are set aside: with folds every video is tested once.")
+            refit = self.recipe.mode == "probe"
+            manifest.check_split_classes(self.events, self.column, self.say, refit=refit)
+        else:
+            if self.events.videos["split"].notna().any():
+                self.say(
+                    "The manifest's splits are set aside: with folds every video is tested once."
+                )
+            self._make_folds(self.recipe.folds)
         self.with_gaps = self._add_gaps()
         self.targets = manifest.targets(self.with_gaps, self.column, multi_label=config.multi_label)
+
+    def _make_folds(self, k: int) -> None:
+        from actionspace.events.splits import folds
+
+        config = self.recipe.split
+        self._fold, notes = folds(self.events, k, by=config.by, seed=config.seed)
+        for note in notes:
+            self.say(note)
 
     def _add_gaps(self) -> Events:
         config = self.recipe.predict
@@ -116,15 +149,19 @@ class Task:
         spans = self.events.videos["labelled"].notna().any()
         return bool(spans or self.events.rows["start"].notna().any())
 
+    def part(self, purpose: Purpose) -> Events:
+        """Return the events of a split, gaps included; with folds those of every video."""
+        videos = self.with_gaps.videos
+        if not self.recipe.folds:
+            videos = videos[videos["split"] == purpose]
+        return self.with_gaps.select(videos=list(videos["video"]))
+
     def rows(self, purpose: Purpose) -> Rows:
-        """Return the rows of the labelled events: of a split, or with folds of every video."""
+        """Return the rows of the labelled events of :meth:`part`."""
         if purpose not in self._rows:
-            if self.encoding.one_grid:  # one pass over all videos, not one per split
+            if self.encoding.one_grid and not self.from_clips:  # one pass over all videos
                 self.encoding.source(self.with_gaps, purpose)
-            videos = self.with_gaps.videos
-            if not self.recipe.folds:
-                videos = videos[videos["split"] == purpose]
-            part = self.with_gaps.select(videos=list(videos["video"]))
+            part = self.part(purpose)
             source = self.encoding.source(part, purpose, tag="train")
             rows = Rows.gather(part, source, self.column, self.targets)
             for video, why in rows.missing.items():
@@ -133,57 +170,69 @@ class Task:
             self.watch.lap("features")
         return self._rows[purpose]
 
-    def fit_and_test(self) -> tuple[Probe, Predictions | None, dict[str, Any]]:
-        """Choose the strength on val, fit on train and val, evaluate test."""
-        splits = set(self.events.videos["split"])
+    def fit(self, run: Run, *, resume: bool = False) -> Fits:
+        """Fit the head that stays, and with folds one for each that has not seen its videos.
+
+        Args:
+            run: where a training in the loop leaves its state and records.
+            resume: go on from there.
+        """
+        if self.recipe.mode == "head":
+            from actionspace.recognition.head_training import train_heads
+
+            fits, self.outcome = train_heads(self, run, resume=resume)
+            self.watch.lap("fit")
+            return fits
         train = self.rows("train")
-        fitted = self._fit(train, self.rows("val") if self._has_labels("val") else None)
+        if self.recipe.folds:
+            every = range(self.recipe.folds)
+            folds = [self._fit(train.of_videos(self.learnt(k)), None, k) for k in every]
+            fits = Fits(self._fit(train, None), folds)
+        else:
+            fits = Fits(self._fit(train, self.rows("val") if self.has_labels("val") else None))
         self.watch.lap("fit")
-        probe = self._probe(fitted)
-        if "test" not in splits:
+        return fits
+
+    def test(self, fits: Fits) -> tuple[Probe, Predictions | None, dict[str, Any]]:
+        """Evaluate the test split, or with folds each video by the head that has not seen it."""
+        probe = self._probe(fits.final)
+        if self.recipe.folds:
+            return probe, *self._test_folds(fits.folds)
+        if "test" not in set(self.events.videos["split"]):
             self.say("There is no test split, so nothing is evaluated.")
             return probe, None, {}
         predictions = predict_split(probe, self.encoding, self.events, "test")
         metrics: dict[str, Any] = {}
-        if self._has_labels("test"):
+        if self.has_labels("test"):
             metrics = self._measure(predictions, "test")
         else:
             self.say("The test split has no labels, so nothing is evaluated.")
         self.watch.lap("evaluate")
         return probe, predictions, metrics
 
-    def cross_validate(self) -> tuple[Probe, Predictions, dict[str, Any]]:
-        """Test each group once with a head that never saw it; then fit on everything."""
-        from actionspace.events.splits import folds
-
-        k, config = int(self.recipe.folds or 0), self.recipe.split
-        number, notes = folds(self.events, k, by=config.by, seed=config.seed)
-        for note in notes:
-            self.say(note)
-        rows = self.rows("train")
-        videos = self.events.videos["video"].to_numpy(dtype=object)
+    def _test_folds(self, fits: Sequence[Fitted]) -> tuple[Predictions, dict[str, Any]]:
+        videos = self.events.videos["video"]
         parts: list[Predictions] = []
         each: list[dict[str, Any]] = []
-        for fold in range(k):
-            tested = set(videos[number == fold])
-            probe = self._probe(self._fit(rows.of_videos(set(videos) - tested), None, fold))
-            self.watch.lap("fit")
-            held_out = self.events.select(videos=[v for v in videos if v in tested])
+        for fold, fitted in enumerate(fits):
+            held_out = self.events.select(videos=list(videos[self._fold == fold]))
             average = self.recipe.evaluation.average
-            parts.append(infer(probe, self.encoding, held_out, average=average))
+            parts.append(infer(self._probe(fitted), self.encoding, held_out, average=average))
             if parts[-1].truth is not None:
                 each.append(_numbers(self._measure(parts[-1], f"fold {fold}", bootstrap=0)))
-            self.watch.lap("evaluate")
         predictions = pool(parts)
         predictions.labels["split"] = "folds"
         predictions.labels["evaluation"] = self.recipe.evaluation.model_dump()
         metrics = self._measure(predictions, "folds") | {"folds": each}
         self.watch.lap("evaluate")
-        probe = self._probe(self._fit(rows, None))
-        self.watch.lap("fit")
-        return probe, predictions, metrics
+        return predictions, metrics
 
-    def _has_labels(self, split: str) -> bool:
+    def learnt(self, fold: int) -> set[str]:
+        """Return the videos that the head of a fold learns from."""
+        return set(self.events.videos["video"][self._fold != fold])
+
+    def has_labels(self, split: str) -> bool:
+        """Return whether the manifest has labelled events in a split."""
         if split not in set(self.events.videos["split"]):
             return False
         return bool(manifest.use(self.events.select(split=split), self.column).any())
@@ -226,6 +275,8 @@ class Task:
             note = "Nothing happens where no class reaches its threshold."
         elif config.threshold is not None:
             note = f"Nothing happens below a probability of {config.threshold:.4g} (as asked)."
+        elif not fitted.calibrated:
+            note = f"Nothing happens below a probability of {fitted.threshold:.4g} (a guess)."
         else:
             note = (
                 f"Nothing happens below a probability of {fitted.threshold:.4g}, which keeps 95 % "
@@ -236,9 +287,12 @@ class Task:
 
     def _longest_clip(self) -> float:
         """Return the duration in seconds of the longest whole-video event, as far as known."""
-        whole = set(self.events.rows["video"][self.events.rows["start"].isna()])
+        events = self.part("train") if self.from_clips else self.events
+        whole = set(events.rows["video"][events.rows["start"].isna()])
         seconds = [d for rows in self._rows.values() for v, d in rows.seconds.items() if v in whole]
-        return max(seconds, default=0.0)
+        if self.from_clips:
+            seconds += [manifest.timing(events, video).duration for video in whole]
+        return max((s for s in seconds if s == s), default=0.0)
 
     def _measure(
         self, predictions: Predictions, split: str, bootstrap: int | None = None

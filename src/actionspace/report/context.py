@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from actionspace.errors import ActionspaceError, RunError
 from actionspace.report import provenance, results
+from actionspace.report.curves import Chart, curves
 from actionspace.report.ethogram import Ethogram, ethogram
 from actionspace.report.figures_svg import clock, shorten
 from actionspace.report.measures import Measure, headline, is_over_time, measures
@@ -57,6 +58,8 @@ class Context:
     confusion: results.Confusion | None
     pictures: tuple[Picture, ...]
     n_wrong: int
+    curves: tuple[Chart, ...]
+    best_epoch: int | None
     ethogram: Ethogram | None
     over_time: tuple[Measure, ...]
     clips: tuple[ClipGuess, ...]
@@ -89,7 +92,8 @@ def gather(
     config, environment, metrics, warnings = _files(run)
     own, unreadable = _read_all(_folders(run.predictions_dir))
     more, bad = _read_all([(p.name, p) for p in predictions])
-    warnings += unreadable + bad + _few_groups(metrics)
+    charts, torn = _curves(run)
+    warnings += torn + unreadable + bad + _few_groups(metrics)
     head = _head(config, [*own.values(), *more.values()])
     data = _evaluated(own, metrics, head)
     every = measures(metrics, results.chance_levels(data) if data else {})
@@ -115,6 +119,8 @@ def gather(
         confusion=results.confusion(data) if data else None,
         pictures=tuple(_picture(m) for m in wrong),
         n_wrong=n_wrong,
+        curves=charts,
+        best_epoch=environment.get("best_epoch"),
         ethogram=laid,
         over_time=tuple(headline(over_time)),
         clips=tuple(clips[:MOST_CLIPS]),
@@ -146,6 +152,13 @@ def _files(run: Run) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], li
                 warnings.append(f"{name} cannot be read: {e}")
         found.append(value)
     return found[0], found[1], found[2], warnings
+
+
+def _curves(run: Run) -> tuple[tuple[Chart, ...], list[str]]:
+    try:
+        return curves(run.path / "metrics.csv"), []
+    except ActionspaceError as e:
+        return (), [f"There are no learning curves: {e}"]
 
 
 def _folders(path: Path) -> list[tuple[str, Path]]:

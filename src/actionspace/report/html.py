@@ -63,7 +63,7 @@ def render(context: Context) -> str:
     from markupsafe import Markup
 
     from actionspace import __version__
-    from actionspace.report import figures_svg, timeline_svg
+    from actionspace.report import curves_svg, figures_svg, timeline_svg
 
     style, script = _asset("report.css"), _asset("report.js")
     environment = jinja2.Environment(
@@ -75,6 +75,7 @@ def render(context: Context) -> str:
         figures_svg.stacked_bar,
         figures_svg.confusion_matrix,
         timeline_svg.timeline,
+        curves_svg.learning_curves,
     )
     environment.globals |= {f.__name__: _markup(f) for f in drawings}
     environment.globals |= {

@@ -86,7 +86,7 @@ def measures(metrics: Mapping[str, Any], chance: Mapping[str, float]) -> list[Me
         found.append(
             Measure(
                 key,
-                _name(key),
+                name_of(key),
                 float(value),
                 low,
                 high,
@@ -115,7 +115,8 @@ def _is_measure(key: str) -> bool:
     )
 
 
-def _name(key: str) -> str:
+def name_of(key: str) -> str:
+    """Return what a measure is called on the page."""
     if key in NAMES:
         return NAMES[key]
     if key.startswith("segmental_f1@"):

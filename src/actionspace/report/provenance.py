@@ -32,6 +32,15 @@ SETTINGS = {
     "nothing happening": "predict.background",
     "smoothing (s)": "predict.smooth",
 }
+TRAINING = {
+    "batch size": "batch_size",
+    "optimiser": "optimizer.name",
+    "learning rate": "optimizer.lr",
+    "schedule": "schedule.name",
+    "warm-up epochs": "schedule.warmup_epochs",
+    "average of weights": "ema.decay",
+    "seed": "seed",
+}
 ALL, NONE = "all folds", "no split"
 MOST_IN_A_LIST = 8
 
@@ -89,6 +98,7 @@ def facts(
     cards = [
         Facts("Encoder", _pairs(_encoder(config, environment))),
         Facts("Recipe", _pairs(_recipe(config))),
+        Facts("Training", _pairs(_training(config, environment))),
         Facts("Machine", _pairs(_machine(environment))),
         Facts("Data", _pairs(_data(config, environment))),
         Facts("Protocol", _pairs(_protocol(metrics))),
@@ -185,6 +195,21 @@ def _recipe(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that change results most; the page holds the whole recipe besides."""
     found = _flat(config)
     return {name: found.get(key) for name, key in SETTINGS.items()}
+
+
+def _training(config: Mapping[str, Any], environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how long and how a run was trained; nothing of one that was fitted by a solver."""
+    if "steps" not in environment:
+        return {}
+    about = config.get("training")
+    found = _flat(about) if isinstance(about, Mapping) else {}
+    counts = ("epochs", "best_epoch", "steps", "sessions", "processes", "nodes", "precision")
+    seconds = environment.get("training_seconds")
+    return {
+        **{name: environment.get(name) for name in counts},
+        "training time": span_text(seconds) if isinstance(seconds, int | float) else None,
+        **{name: found.get(key) for name, key in TRAINING.items()},
+    }
 
 
 def _machine(environment: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,12 +6,12 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any
 
-PACKAGES = ("torch", "numpy", "pandas", "av", "safetensors", "scikit-learn", "scipy")
+PACKAGES = ("torch", "accelerate", "numpy", "pandas", "av", "safetensors", "scikit-learn", "scipy")
 
 
 @dataclass
@@ -52,6 +52,41 @@ def peak_memory_bytes() -> int | None:
     return int(peak if sys.platform == "darwin" else peak * 1024)
 
 
+def peak_gpu_memory_bytes(device: str) -> int | None:
+    """Return the most memory this process had allocated on a CUDA device; None on another."""
+    import torch
+
+    on_gpu = device.startswith("cuda") and torch.cuda.is_available()
+    return int(torch.cuda.max_memory_allocated(device)) if on_gpu else None
+
+
+def process_facts(device: str) -> dict[str, Any]:
+    """Return what :func:`over_processes` needs of this process."""
+    return {
+        "node": (platform.node(), os.environ.get("GROUP_RANK", "0")),  # torchrun numbers its agents
+        "memory": peak_memory_bytes(),
+        "gpu_memory": peak_gpu_memory_bytes(device),
+    }
+
+
+def over_processes(facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return entries for ``environment.json`` that concern all processes of a training.
+
+    Memory is that of all together, GPU memory that of the fullest GPU.
+
+    Args:
+        facts: :func:`process_facts` of each process, in rank order.
+    """
+    memory = [f["memory"] for f in facts if f["memory"] is not None]
+    gpu_memory = [f["gpu_memory"] for f in facts if f["gpu_memory"] is not None]
+    return {
+        "processes": len(facts),
+        "nodes": len({tuple(f["node"]) for f in facts}),
+        "peak_memory_bytes": sum(memory) if memory else None,
+        "peak_gpu_memory_bytes": max(gpu_memory, default=None),
+    }
+
+
 def package_versions() -> dict[str, str]:
     """Return the installed version of each package that can change a number."""
     versions = {"python": platform.python_version()}
@@ -78,7 +113,7 @@ def describe(
         stopwatch: started when the run began.
         trainable_parameters: numbers that were fitted (the head's).
         total_parameters: those and the frozen encoder's.
-        extra: further entries.
+        extra: further entries; one of the same name replaces what is found here.
     """
     import torch
 
@@ -94,7 +129,7 @@ def describe(
         "cpu_seconds": round(stopwatch.cpu, 3),
         "parts_seconds": {k: round(v, 3) for k, v in stopwatch.parts.items()},
         "peak_memory_bytes": peak_memory_bytes(),
-        "peak_gpu_memory_bytes": torch.cuda.max_memory_allocated(device) if on_gpu else None,
+        "peak_gpu_memory_bytes": peak_gpu_memory_bytes(device),
         "trainable_parameters": trainable_parameters,
         "total_parameters": total_parameters,
         **(extra or {}),

@@ -1,8 +1,11 @@
 """A run: the directory a training leaves behind.
 
 ``config.yaml`` (resolved recipe), ``metrics.json`` (last evaluation), ``metrics.csv`` (rows of
-whatever was tried), ``weights.safetensors``, ``labels.json``, ``predictions/``, ``report.html`` and
-``environment.json``. The last is written last: a folder without it is an unfinished run.
+whatever was tried, or of the steps of a training), ``weights.safetensors``, ``labels.json``,
+``predictions/``, ``report.html`` and ``environment.json``. The last is written last: a folder
+without it is an unfinished run. A training in the loop also leaves ``state.pt``, from which it is
+resumed, ``ema.safetensors``, ``checkpoints/``, ``tensorboard/`` and ``wandb/``; with folds it has
+such a folder for each in ``folds/``.
 """
 
 from __future__ import annotations
@@ -24,6 +27,13 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 NEEDED = ("config.yaml", "weights.safetensors", "labels.json", "environment.json")
+STATES = ("state.pt", "state-before.pt")
+"""What a training is resumed from: the newest state and the one before it."""
+STALE = (
+    *("environment.json", "metrics.json", "metrics.csv", "report.html", "ema.safetensors"),
+    *STATES,
+)
+STALE_FOLDERS = ("predictions", "tensorboard", "checkpoints", "wandb", "folds")
 
 
 @dataclass(frozen=True)
@@ -37,7 +47,8 @@ class Run:
         """Refuse a place where a new run would destroy something; nothing is written.
 
         Raises:
-            RunError: the folder holds a finished run (unless ``overwrite``), or other files.
+            RunError: the folder holds a finished run or one that can be resumed (unless
+                ``overwrite``), or other files.
         """
         run = cls(Path(path))
         if run.path.is_file():
@@ -45,6 +56,11 @@ class Run:
         if run.finished and not overwrite:
             raise RunError(
                 f"{run.path} already holds a finished run. Choose another out, or say overwrite."
+            )
+        if run.resumable and not overwrite:
+            raise RunError(
+                f"{run.path} holds a training that was stopped. Go on with it (--resume), choose "
+                "another out, or say overwrite."
             )
         if run.path.is_dir() and not run.finished:
             foreign = [p.name for p in run.path.iterdir() if not _belongs(p.name)]
@@ -59,8 +75,8 @@ class Run:
     def start(cls, path: str | os.PathLike[str], *, overwrite: bool = False) -> Run:
         """Make ready a folder for a new run.
 
-        An unfinished run in the same place is taken over; a finished one is kept unless
-        ``overwrite``.
+        An unfinished run in the same place is taken over; a finished one, and one that can be
+        resumed, is kept unless ``overwrite``.
 
         Raises:
             RunError: as :meth:`check_free`.
@@ -68,10 +84,10 @@ class Run:
         """
         run = cls.check_free(path, overwrite=overwrite)
         try:
-            (run.path / "environment.json").unlink(missing_ok=True)
-            for stale in ("metrics.json", "metrics.csv", "report.html"):
+            for stale in STALE:
                 (run.path / stale).unlink(missing_ok=True)
-            shutil.rmtree(run.predictions_dir, ignore_errors=True)
+            for stale in STALE_FOLDERS:
+                shutil.rmtree(run.path / stale, ignore_errors=True)
             run.path.mkdir(parents=True, exist_ok=True)
         except OSError as e:
             raise ActionspaceError(
@@ -100,6 +116,41 @@ class Run:
                 f"{FORMAT_VERSION}. Update actionspace."
             )
         return run
+
+    @classmethod
+    def resume(cls, path: str | os.PathLike[str]) -> Run:
+        """Open an unfinished run to go on with its training; nothing in it is changed.
+
+        Raises:
+            RunError: it is finished, no run, or stopped before its state was saved.
+        """
+        run = cls(Path(path))
+        if not run.path.is_dir():
+            raise RunError(f"{run.path} is not a folder, so there is nothing to resume.")
+        if run.finished:
+            raise RunError(
+                f"{run.path} is finished; there is nothing left to resume. Train into another out, "
+                "or say overwrite."
+            )
+        missing = [] if (run.path / "config.yaml").is_file() else ["config.yaml"]
+        missing += [] if run.resumable else [STATES[0]]
+        if missing:
+            raise RunError(
+                f"{run.path} cannot be resumed: {' and '.join(missing)} missing. If it stopped "
+                "before its first save, or is fitted without a loop, train it without --resume."
+            )
+        return run
+
+    @property
+    def resumable(self) -> bool:
+        """Whether a training stopped here that can be gone on with."""
+        folds = self.path.glob("folds/*")
+        return not self.finished and (self.has_state or any(Run(path).has_state for path in folds))
+
+    @property
+    def has_state(self) -> bool:
+        """Whether the state of a training lies here, those of folds apart."""
+        return any((self.path / name).is_file() for name in STATES)
 
     @property
     def finished(self) -> bool:
@@ -176,7 +227,7 @@ class Run:
         write_json(self.path / "metrics.json", dict(metrics))
 
     def write_trials(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write ``metrics.csv``: one line per thing tried (a strength, a fold, later an epoch)."""
+        """Write ``metrics.csv``: one line per thing tried (a strength, a fold)."""
         names: dict[str, None] = {name: None for row in rows for name in row}
         text = io.StringIO()
         writer = csv.DictWriter(text, list(names), lineterminator="\n")
@@ -201,5 +252,5 @@ class Run:
 
 
 def _belongs(name: str) -> bool:
-    known = {*NEEDED, "metrics.json", "metrics.csv", "predictions", "features", "report.html"}
+    known = {*NEEDED, *STALE, *STALE_FOLDERS, "features"}
     return name in known or name.startswith(".")

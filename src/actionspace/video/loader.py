@@ -83,6 +83,12 @@ def decode_threads(jobs: int, cores: int | None = None) -> tuple[int, int]:
     return workers, max(1, min(cores // workers, 16))
 
 
+def patience(path: Path, duration: float = 0.0) -> float:
+    """Return the seconds that even a slow machine should not need for a file."""
+    size = path.stat().st_size if path.is_file() else 0
+    return max(120.0, 10 * duration, size / 5e6)
+
+
 def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):  # the cores this process may use; Linux only
         return len(os.sched_getaffinity(0))
@@ -233,9 +239,9 @@ class ClipLoader:
         self._open[turn] = watch, threading.current_thread()
         result = JobResult(job.key, job.path)
         try:
-            watch.limit = self.time_limit or _patience(job.path)
+            watch.limit = self.time_limit or patience(job.path)
             index = frame_index(job.path, watch=watch)
-            watch.limit = self.time_limit or _patience(job.path, index.duration)
+            watch.limit = self.time_limit or patience(job.path, index.duration)
             requests = job.requests(index) if callable(job.requests) else job.requests
             clips = iter_clips(
                 job.path,
@@ -260,12 +266,6 @@ class ClipLoader:
         result.dropped = result.stats.dropped
         result.seconds = watch.seconds()
         return result
-
-
-def _patience(path: Path, duration: float = 0.0) -> float:
-    """Return the seconds that even a slow machine should not need for a file."""
-    size = path.stat().st_size if path.is_file() else 0
-    return max(120.0, 10 * duration, size / 5e6)
 
 
 class _Stopped(Exception):

@@ -1,0 +1,149 @@
+"""The network that mode=head trains: a frozen encoder, or none, a linear head, and its loss."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from actionspace.encoders.drop_path import DropPath
+from actionspace.encoders.encoder import Encoder
+from actionspace.features.forward import arithmetic
+from actionspace.heads.linear import LinearHead
+from actionspace.heads.losses import binary_cross_entropy, cross_entropy, smooth_labels
+from actionspace.recognition.recipe import HeadConfig
+from actionspace.training.freeze import freeze, train_mode
+
+
+class LinearLayer(nn.Module):
+    """Dropout and one linear layer on pooled features, as the head of mmaction's recognisers."""
+
+    def __init__(self, dim: int, classes: int, config: HeadConfig, *, seed: int) -> None:
+        """Draw weights from N(0, ``init_std``), a function of the seed; biases are 0."""
+        super().__init__()
+        self.dropout = nn.Dropout(config.dropout)
+        self.linear = nn.Linear(dim, classes)
+        generator = torch.Generator().manual_seed(seed)
+        nn.init.normal_(self.linear.weight, std=config.init_std, generator=generator)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits ``[B, C]`` of features ``[B, D]``."""
+        return self.linear(self.dropout(x))  # type: ignore[no-any-return]
+
+    def as_head(self, classes: list[str], multi_label: bool) -> LinearHead:
+        """Return the layer as the classifier that predicts."""
+        weight, bias = (
+            tensor.detach().cpu().numpy().astype(np.float32)
+            for tensor in (self.linear.weight, self.linear.bias)
+        )
+        return LinearHead(weight, bias, tuple(classes), multi_label)
+
+
+class HeadLoss(nn.Module):
+    """Cross-entropy of one label per sample, or binary cross-entropy of several.
+
+    The mean is always over samples, also of weighted ones, so that the parts of a step add up.
+    """
+
+    weight: Tensor | None
+
+    def __init__(self, targets: np.ndarray, classes: int, config: HeadConfig) -> None:
+        """Prepare.
+
+        Args:
+            targets: of all training samples, int64 ``[N]`` or bool ``[N, C]``; they balance.
+            classes: number of classes C.
+            config: class weights, label smoothing.
+        """
+        super().__init__()
+        self._classes = classes
+        self._smoothing = config.label_smoothing
+        weight = balance(targets, classes) if config.class_weight == "balanced" else None
+        self.register_buffer("weight", weight, persistent=False)
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of logits ``[B, C]``; targets int64 ``[B]`` or bool ``[B, C]``."""
+        weight = self.weight
+        if targets.ndim == 2:
+            each = None if weight is None else torch.where(targets, weight[1], weight[0])
+            return binary_cross_entropy(logits, targets, class_weight=each)
+        labels = targets
+        if self._smoothing:
+            labels = smooth_labels(targets, self._classes, self._smoothing)
+        if weight is None:
+            return cross_entropy(logits, labels)
+        # It divides by the weights of the batch; wanted is the mean over samples.
+        each = weight[labels] if labels.ndim == 1 else (labels * weight).sum(dim=1)
+        return each.mean() * cross_entropy(logits, labels, class_weight=weight)
+
+
+def balance(targets: np.ndarray, classes: int) -> Tensor:
+    """Return the weights with which every class counts the same, 1 on average.
+
+    Args:
+        targets: int64 ``[N]`` or bool ``[N, C]``.
+        classes: number of classes C.
+
+    Returns:
+        float32 ``[C]``, or with several labels ``[2, C]``: of what is not, and is, of a class.
+        A class (or its absence) that does not occur has weight 0.
+    """
+    if targets.ndim == 2:
+        positive = targets.mean(axis=0)
+        share, wanted = np.stack([1 - positive, positive]), 0.5
+    else:
+        share = np.bincount(targets, minlength=classes) / len(targets)
+        wanted = 1 / np.count_nonzero(share)
+    weight = np.divide(wanted, share, out=np.zeros_like(share), where=share > 0)
+    return torch.from_numpy(weight.astype(np.float32))
+
+
+class HeadModel(nn.Module):
+    """Logits ``[B, C]`` of uint8 clips ``[B, T, H, W, 3]``, or of features ``[B, D]``.
+
+    The encoder computes as it does when features are stored, in its own precision and without
+    gradients: what is learnt from clips is what is learnt from a store of the same views.
+    """
+
+    def __init__(
+        self,
+        head: LinearLayer,
+        loss: HeadLoss,
+        encoder: Encoder | None = None,
+        *,
+        precision: str = "auto",
+        stochastic_depth: bool = False,
+    ) -> None:
+        """Put them together.
+
+        Args:
+            head: what is trained.
+            loss: what it is trained by.
+            encoder: frozen here; None = the inputs are features.
+            precision: arithmetic of the encoder.
+            stochastic_depth: compat: leave drop path active in the frozen encoder.
+        """
+        super().__init__()
+        self.head = head
+        self.loss = loss
+        self.encoder = encoder
+        self._precision = precision
+        self._stochastic_depth = stochastic_depth
+        if encoder is not None:
+            freeze(encoder)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits ``[B, C]``."""
+        return self.head(self._encode(x))  # type: ignore[no-any-return]
+
+    def set_training(self) -> None:
+        """Train the head; the encoder stays in evaluation mode, but for drop path as asked."""
+        drops = self._stochastic_depth
+        train_mode(self, (lambda module: isinstance(module, DropPath)) if drops else None)
+
+    def _encode(self, x: Tensor) -> Tensor:
+        if self.encoder is None:
+            return x
+        with torch.no_grad(), arithmetic(self._precision, x.device):
+            return self.encoder(self.encoder.prepare(x)).float()  # type: ignore[no-any-return]

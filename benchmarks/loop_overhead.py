@@ -124,9 +124,7 @@ def plain(size: Size, table: Table) -> tuple[float, dict[str, Tensor]]:
     """The loop one would write."""
     task = Task(size, table)
     folder = tempfile.TemporaryDirectory()
-    optimizer = torch.optim.AdamW(
-        task.model.parameters(), lr=1e-3, weight_decay=0.05, fused=True
-    )
+    optimizer = torch.optim.AdamW(task.model.parameters(), lr=1e-3, weight_decay=0.05, fused=True)
     began = time.perf_counter()
     for epoch in range(size.epochs):
         task.model.train()

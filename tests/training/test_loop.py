@@ -88,7 +88,7 @@ def test_samples_that_cannot_be_read_leave_the_mean_of_their_step(tmp_path):
 
 
 def test_policy_raise_names_the_sample(tmp_path):
-    with pytest.raises(DataError, match="point11.mp4"):
+    with pytest.raises(DataError, match=r"point11\.mp4"):
         train(Blobs(Points(43, bad=frozenset({11}))), tmp_path, policy="raise")
 
 
@@ -193,7 +193,7 @@ def test_out_of_memory_says_what_to_lower(tmp_path):
         def step(self, model: Any, batch: Any) -> dict[str, Tensor]:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 7 GiB")
 
-    with pytest.raises(RunError, match="micro_batch_size=4 .now 8"):
+    with pytest.raises(RunError, match=r"micro_batch_size=4 \(now 8"):
         train(Hungry(Points(43)), tmp_path, micro_batch_size=8)
 
 

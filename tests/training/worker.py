@@ -27,7 +27,7 @@ CONFIG: dict[str, Any] = {
     "timeout": 20,
     "optimizer": {"name": "adamw", "lr": 0.02},
     "ema": {"decay": 0.9},
-    "checkpoint": {"minutes": 0, "keep": "last"},
+    "checkpoint": {"minutes": 0, "keep": "best"},
 }
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from actionspace.encoders.encoder import Encoder
     from actionspace.events.table import Events
     from actionspace.features.foreign import Features
+    from actionspace.training.loop import Outcome
 
 
 def train(
@@ -134,14 +135,13 @@ def _save(
         run.write_trials(task.trials)
     probe.save(run, {"encoder": about, "recipe": task.recipe.name})
     head = probe.head.weight.size + probe.head.bias.size
-    looped = task.outcome.facts if task.outcome else {}
     return describe(
         device=task.encoding.device,
         stopwatch=task.watch,
         trainable_parameters=head,
         total_parameters=head + int(about.get("parameters") or 0),
         extra={
-            **{name: value for name, value in looped.items() if not name.endswith("_parameters")},
+            **_loop_facts(task.outcome),
             "encoder": about,
             "data": {
                 "videos": len(task.events.videos),
@@ -153,3 +153,11 @@ def _save(
             "skipped": task.skipped | (predictions.skipped if predictions else {}),
         },
     )
+
+
+def _loop_facts(outcome: Outcome | None) -> dict[str, Any]:
+    """Return what the loop knows better; of parameters it may not have seen the encoder's."""
+    if outcome is None:
+        return {}
+    facts = {k: v for k, v in outcome.facts.items() if not k.endswith("_parameters")}
+    return facts | {"training_notes": outcome.notes}

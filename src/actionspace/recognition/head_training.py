@@ -100,9 +100,11 @@ def train_heads(task: Task, run: Run, *, resume: bool) -> tuple[Fits, Outcome]:
         fits = Fits(calibrate(final.head, judged.rows, held_out, scale=recipe.head.calibrate))
     else:
         fits = _calibrate_folds(task, each, final, judged.rows)
-    for note in fits.final.notes:
-        task.say(note)
-    return fits, trainer.outcome()
+    outcome = trainer.outcome()
+    for note in (outcome.progress.stopped_early, *fits.final.notes):
+        if note:
+            task.say(note)
+    return fits, outcome
 
 
 def _encoded(task: Task, purpose: Literal["train", "val"]) -> Encoded:

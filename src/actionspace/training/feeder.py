@@ -32,6 +32,7 @@ class Feeder:
                 device=self._machine.device,
                 workers=self._workers,
                 policy=self._config.policy,
+                time_limit=0.75 * self._config.timeout,  # before the others stop waiting
             )
         return self._loaders[id(samples)]
 

@@ -58,8 +58,8 @@ class Keeper:
             "--resume."
         )
 
-    def save(self, at: Progress, records: Records) -> None:
-        """Write ``state.pt``."""
+    def save(self, at: Progress, records: Records, skipped: Mapping[int, str]) -> None:
+        """Write ``state.pt``; samples that were left out stay so when the training goes on."""
         now = time.monotonic()
         at.seconds += now - self._saved_at
         self._saved_at = now
@@ -76,11 +76,12 @@ class Keeper:
                 "ema": self.ema.state_dict() if self.ema is not None else None,
                 "averages": self.averages.state_dict(),
                 "records": records.state(),
+                "skipped": dict(skipped),
             },
         )
 
-    def restore(self) -> tuple[Progress, dict[str, Any]]:
-        """Go on from ``state.pt``; return the progress and the state of the records.
+    def restore(self) -> tuple[Progress, dict[str, Any], dict[int, str]]:
+        """Go on from ``state.pt``; return the progress, the state of the records, and ``skipped``.
 
         Raises:
             RunError: there is no whole state, or it is of another recipe, data or encoder.
@@ -94,7 +95,7 @@ class Keeper:
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"])
         self.averages.load_state_dict(state["averages"])
-        return Progress(**state["progress"]), dict(state["records"])
+        return Progress(**state["progress"]), state["records"], state["skipped"]
 
     def averaged(self) -> contextlib.AbstractContextManager[Any]:
         """Return the context in which the model has the weights that are evaluated and kept."""
@@ -126,9 +127,10 @@ class Keeper:
                 checkpoint.save_weights(path, trainable_state(self.model))
 
     def take_final(self, at: Progress) -> None:
-        """Leave the model with the weights the run ends with."""
+        """Leave the model of the main process with the weights the run ends with."""
         if self.config.checkpoint.keep == "best" and at.best_epoch is not None:
-            load_trainable_state(self.model, checkpoint.load_weights(self.place("best")))
+            if self.writes:  # the others may not see its disk
+                load_trainable_state(self.model, checkpoint.load_weights(self.place("best")))
         elif self.ema is not None and self.config.ema.evaluate:
             self.ema.copy_to_model()
         self.model.eval()

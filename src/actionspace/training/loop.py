@@ -20,13 +20,14 @@ from actionspace.training import failures, plan
 from actionspace.training.activation import checkpoint_activations
 from actionspace.training.averages import Averages
 from actionspace.training.ema import EMA
+from actionspace.training.environment import over_processes, process_facts
 from actionspace.training.feeder import Feeder
-from actionspace.training.freeze import count_parameters
+from actionspace.training.freeze import count_parameters, trainable_state
 from actionspace.training.judge import Progress, judge
 from actionspace.training.keeper import Keeper
 from actionspace.training.line import Line
 from actionspace.training.loader import Loader, choose_workers
-from actionspace.training.machine import Machine, micro_batch_size, set_up
+from actionspace.training.machine import Machine, micro_batch_size, processes_here, set_up
 from actionspace.training.optimizers import build_optimizer, describe_groups
 from actionspace.training.options import TrainingConfig
 from actionspace.training.records import Records, learning_rates
@@ -134,7 +135,7 @@ class _Loop:
         ema = EMA(task.model, config.ema.decay) if config.ema.decay else None
         averages = Averages(machine.device)
         self.micro = micro_batch_size(config, task.pass_limit(machine.device), machine)
-        workers, why = choose_workers(config.workers, processes=machine.world)
+        workers, why = choose_workers(config.workers, processes=processes_here())
         self.notes = [
             *machine.notes,
             why,
@@ -170,7 +171,8 @@ class _Loop:
         """Train to the end, or until somebody stops it."""
         stored = None
         if resume:
-            self.progress, stored = self.keeper.restore()
+            self.progress, stored, skipped = self.keeper.restore()
+            self.feeder.loader(self.task.train).skipped.update(skipped)
             self.notes.append(
                 f"Resumed after step {self.progress.total} of {self._total}, in epoch "
                 f"{self.progress.epoch + 1}."
@@ -198,8 +200,8 @@ class _Loop:
             except Exception as e:
                 raise self._with_advice(e) from e
         self.keeper.keep_average()
-        self.team.wait()  # until the main process has written what all now read
         self.keeper.take_final(self.progress)
+        self.team.share(trainable_state(self.task.model).values())
         return self._outcome()
 
     def _epoch(self) -> None:
@@ -251,7 +253,8 @@ class _Loop:
     def _save(self) -> None:
         self.stepper.check_finite()  # a spoilt state must not take the place of a good one
         with self.line.paused():
-            self.keeper.save(self.progress, self.records)
+            skipped = self.feeder.loader(self.task.train).skipped
+            self.keeper.save(self.progress, self.records, skipped)
 
     def _stop(self) -> NoReturn:
         self._save()
@@ -304,7 +307,7 @@ class _Loop:
         trainable, total = count_parameters(self.task.model)
         at = self.progress
         facts = {
-            "processes": self.machine.world,
+            **over_processes(self.team.gather(process_facts(str(self.machine.device)))),
             "precision": self.machine.precision,
             "steps": at.total,
             "epochs": at.epoch,

@@ -32,6 +32,11 @@ def launched_processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def processes_here() -> int:
+    """Return how many of them run on this machine and share its cores."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
 def is_main_process() -> bool:
     """Return whether this process is the one that writes and prints."""
     return int(os.environ.get("RANK", "0")) == 0
@@ -75,7 +80,7 @@ class Machine:
         """Return the model on the device, compiled and wrapped as asked; ``model`` is changed."""
         model.to(self.device)
         if config.sync_batchnorm and self.world > 1:
-            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         if config.compile:
             model.compile()  # in place: the names of its weights stay
         if self.world == 1:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -49,7 +50,7 @@ class Stepper:
     config: TrainingConfig
     steps_per_epoch: int
     stop_asked: Callable[[], bool]
-    _unchecked: tuple[int, Tensor, list[Batch]] | None = None
+    _unchecked: tuple[int, Tensor, list[np.ndarray]] | None = None
 
     def step(self, step: Step, batches: Iterator[Batch], at: Progress) -> tuple[bool, int]:
         """Do one step; return whether any process was asked to stop, and the samples it had."""
@@ -77,7 +78,7 @@ class Stepper:
         assert word is not None and total is not None
         said = word.wait()
         self.check_finite()  # of the step before, so that a GPU need not wait for the host
-        self._unchecked = at.total + 1, total, seen
+        self._unchecked = at.total + 1, total, [one.indices for one in seen]
         self._update(step.samples, said.missing)
         return said.stop, step.samples - said.missing
 
@@ -89,11 +90,10 @@ class Stepper:
         """
         if self._unchecked is None:
             return
-        number, loss, batches = self._unchecked
+        number, loss, indices = self._unchecked
         self._unchecked = None
         if not math.isfinite(loss.item()):
-            samples = self.task.train
-            names = [samples.name(int(i)) for b in batches if b.weight for i in b.indices]
+            names = [self.task.train.name(int(i)) for part in indices for i in part]
             raise failures.not_finite(number, names)
 
     def _set_lr(self, at: Progress) -> None:
@@ -111,11 +111,12 @@ class Stepper:
         """Gradients are shared between processes in the last pass of a step only."""
         if last or self.machine.world == 1:
             return contextlib.nullcontext()
-        return self.machine.accelerator.no_sync(self.model)
+        apart: contextlib.AbstractContextManager[Any] = self.machine.accelerator.no_sync(self.model)
+        return apart
 
     def _backward(self, loss: Tensor) -> None:
         scaler = self.machine.scaler
-        (loss if scaler is None else scaler.scale(loss)).backward()
+        torch.autograd.backward(loss if scaler is None else scaler.scale(loss))
 
     def _update(self, samples: int, missing: int) -> None:
         """Change the weights, unless not one sample of the step could be read."""

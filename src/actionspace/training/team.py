@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
@@ -64,7 +64,8 @@ class Team:
         if not dist.is_initialized() or dist.get_world_size() == 1:
             return
         self.rank, self.world = dist.get_rank(), dist.get_world_size()
-        self._control = dist.new_group(backend="gloo", timeout=timedelta(seconds=timeout))
+        limit = timedelta(seconds=timeout)
+        self._control = cast("dist.ProcessGroup", dist.new_group(backend="gloo", timeout=limit))
         address = os.environ.get("MASTER_ADDR", "127.0.0.1")
         port = [0]
         if self.is_main:

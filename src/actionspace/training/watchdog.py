@@ -1,7 +1,8 @@
 """Signs of life between the processes of a training.
 
-Each process writes a beat (its host, process id and last step) to a store that process 0 hosts, and
-reads those of the others. A process that fails leaves its reason there. So when a collective breaks,
+Each process writes a beat (its host, process id and last step) to a store that process 0 hosts,
+and reads those of the others. A process that fails leaves its reason there. So when a collective
+breaks,
 or never comes back, one can say who is gone and why.
 """
 
@@ -52,7 +53,7 @@ class Watchdog:
         """Connect to the store; rank 0 makes it (``port`` 0 = any free one)."""
         self.rank = rank
         self.step = 0
-        self._store = dist.TCPStore(
+        self._store = dist.TCPStore(  # type: ignore[attr-defined]
             address,
             port,
             world_size=None,

@@ -19,12 +19,12 @@ from torch import Tensor
 
 from actionspace.errors import RunError
 from actionspace.paths import atomic_path, plain
-from actionspace.training.run import Run
+from actionspace.training.run import STATES, Run
 
 log = logging.getLogger("actionspace")
 
 FORMAT = 1
-STATE, BEFORE = "state.pt", "state-before.pt"
+STATE, BEFORE = STATES
 
 
 def save_state(run: Run, state: Mapping[str, Any]) -> None:

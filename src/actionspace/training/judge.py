@@ -23,7 +23,6 @@ class Progress:
         stale: evaluations since then.
         done: whether the training has ended.
         stopped_early: why it ended before the last epoch, "" if it did not.
-        seconds: wall time of all sessions.
         sessions: how often it was started or resumed.
         metrics: the last evaluation.
     """
@@ -36,7 +35,6 @@ class Progress:
     stale: int = 0
     done: bool = False
     stopped_early: str = ""
-    seconds: float = 0.0
     sessions: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
 

@@ -51,7 +51,7 @@ class Keeper:
     @property
     def message(self) -> str:
         """What is left to go on from, in a sentence."""
-        if not (self.run.path / checkpoint.STATE).is_file():
+        if not self.run.resumable:
             return "Nothing was saved yet."
         return (
             f"The last good state is kept in {self.run.path}; go on with the same command and "
@@ -60,9 +60,7 @@ class Keeper:
 
     def save(self, at: Progress, records: Records, skipped: Mapping[int, str]) -> None:
         """Write ``state.pt``; samples that were left out stay so when the training goes on."""
-        now = time.monotonic()
-        at.seconds += now - self._saved_at
-        self._saved_at = now
+        self._saved_at = time.monotonic()
         if not self.writes:
             return
         checkpoint.save_state(

@@ -312,7 +312,7 @@ class _Loop:
             "steps": at.total,
             "epochs": at.epoch,
             "best_epoch": at.best_epoch,
-            "training_seconds": round(at.seconds, 3),
+            "training_seconds": round(self.records.seconds, 3),
             "sessions": at.sessions,
             "trainable_parameters": trainable,
             "total_parameters": total,

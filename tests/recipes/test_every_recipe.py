@@ -40,6 +40,22 @@ def test_prepare_check_train_evaluate_predict(name: str, tmp_path: Path) -> None
     assert json.loads((run.path / "metrics.json").read_text())["protocol"]["hash"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("inputs", ["clips", "features"])
+def test_the_original_training(inputs: str, tmp_path: Path) -> None:
+    source = layouts.make("chimpbehave", tmp_path / "source")
+    manifest = A.prepare("chimpbehave", source, source / "manifest.csv")
+    small = [*SMALL, "mode=head", f"inputs={inputs}", "training.epochs=6"]
+    run = A.train(
+        "chimpbehave_k400_linear_probe", data=manifest, out=tmp_path / "run", overrides=small
+    )
+    assert run.config["training"]["batch_size"] == 16
+    assert run.report_path.stat().st_size > 10_000
+    assert A.evaluate(run)["top1_accuracy"] == run.metrics["top1_accuracy"]
+    video = A.read_events(manifest).select(split="test").path(run_video(manifest))
+    assert len(A.load(run.path).predict(video)) == 1
+
+
 def run_video(manifest: Path) -> str:
     """The first test video of a manifest."""
     return str(A.read_events(manifest).select(split="test").videos["video"].iloc[0])

@@ -13,15 +13,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.numpy import load_file
 
 from actionspace.encoders.create import create_encoder
 from actionspace.errors import DataError, Interrupted, RunError, UsageError
 from actionspace.events.table import Events
 from actionspace.features.extract import extract
+from actionspace.heads.linear import LinearHead
 from actionspace.paths import sha256_json
 from actionspace.recipes.loader import load_recipe
 from actionspace.recognition import head_task
 from actionspace.recognition.fit import train
+from actionspace.recognition.head_training import Trained
+from actionspace.recognition.rows import Rows
 from actionspace.training.predictions import read_predictions
 from actionspace.training.run import Run
 from tests.conftest import golden_dirs
@@ -75,45 +79,62 @@ def test_it_learns(split: Events, tmp_path: Path, inputs: str):
     assert {"val/top5_accuracy", "val/mean_class_accuracy", "train/top1_accuracy"} <= set(rows)
 
 
-def test_validation_counts_every_event_once(split: Events, tmp_path: Path):
-    """Three views of each event and two events of one class: averaged first, counted then."""
-    calls: list[Any] = []
+@pytest.mark.parametrize(("average", "right"), [("prob", [True, True]), ("score", [True, False])])
+def test_validation_averages_the_views_of_each_event(average: Any, right: list[bool]):
+    """Of the second event two views say 'b' mildly, and the third one 'a' loudly."""
+    logits = np.array([[0, 3], [0, 2], [9, 0], [0, 2.0], [0, 2.0]], np.float32)
+    event, targets = np.array([1, 1, 4, 4, 4]), np.array([1, 1, 1, 1, 1])
+    weight = np.array([1 / 2, 1 / 2, 1 / 3, 1 / 3, 1 / 3])
+    none: Any = None
+    rows = Rows(none, targets, weight, event, none, none, {}, {})
+    validation = head_task.Validation(none, rows, ["a", "b"], average)
+    order = np.array([3, 1, 4, 0, 2])  # whatever order they come in
+    found = validation.judge(order, logits[order])
+    assert found.metrics["top1_accuracy"] == np.mean(right)
+    losses = np.log1p(np.exp(logits[:, 0] - logits[:, 1]))
+    expected = (losses[:2].mean() + losses[2:].mean()) / 2
+    assert found.metrics["loss"] == pytest.approx(expected, rel=1e-6)
+    assert found.metrics["top5_accuracy"] == 1
+    assert found.images["confusion"].dtype == np.uint8
+
+
+def test_every_view_of_every_validation_event_is_judged(split: Events, tmp_path: Path):
+    seen: list[np.ndarray] = []
 
     class Spy(head_task.Validation):
         def judge(self, numbers: np.ndarray, logits: np.ndarray) -> Any:
-            calls.append((self, numbers, logits))
+            seen.append(numbers)
+            assert logits.shape == (18, 3)
             return super().judge(numbers, logits)
 
     views = "clips.val={geometry: three, clips: 2, short_side: 32}"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("actionspace.recognition.head_training.Validation", Spy)
         train(head(views, "training.epochs=1"), data=split, out=tmp_path / "run", report=False)
-    [(validation, numbers, logits)] = calls
-    assert list(numbers) == list(range(3 * 6)) and logits.shape == (18, 3)
-    found = validation.judge(numbers, logits)
-    share = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    guess = share.reshape(3, 6, 3).mean(axis=1).argmax(axis=1)
-    truth = validation.rows.targets.reshape(3, 6)[:, 0]
-    assert found.metrics["top1_accuracy"] == (guess == truth).mean()
-    assert found.metrics["loss"] == pytest.approx(
-        -np.log(share[np.arange(18), validation.rows.targets]).mean(), rel=1e-6
-    )
-    assert found.images["confusion"].dtype == np.uint8
+    assert [list(numbers) for numbers in seen] == [list(range(3 * 6))]
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float16", 2e-3)])
 def test_stored_views_teach_what_clips_teach(
     split: Events, tmp_path: Path, dtype: str, tolerance: float
 ):
-    same = (RANDOM, f"clips.dtype={dtype}", "training.epochs=4", "head.dropout=0.3")
-    on_the_fly, stored = (
-        train(head(*same, f"inputs={inputs}"), data=split, out=tmp_path / inputs, report=False)
-        for inputs in ("clips", "features")
-    )
-    apart = np.abs(weights(on_the_fly) - weights(stored)).max()
-    assert 0 <= apart < tolerance * np.abs(weights(stored)).max()
-    other = train(head(*same, "clips.seed=1"), data=split, out=tmp_path / "other", report=False)
-    assert np.abs(weights(other) - weights(stored)).max() > 10 * tolerance
+    """Also where clips.train.augment is smaller: clips are always seen in new views."""
+    same = (f"clips.dtype={dtype}", "training.epochs=4", "head.dropout=0.3")
+    runs = [
+        train(head(*same, *others), data=split, out=tmp_path / str(i), report=False)
+        for i, others in enumerate(
+            [
+                (RANDOM, "inputs=features"),
+                (RANDOM, "inputs=clips"),
+                (RANDOM, "inputs=clips", "clips.train.augment=1"),
+                (RANDOM, "inputs=features", "clips.train.augment=1"),
+                (RANDOM, "inputs=features", "clips.seed=1"),
+            ]
+        )
+    ]
+    stored, *others = [weights(run) for run in runs]
+    apart = [np.abs(other - stored).max() / np.abs(stored).max() for other in others]
+    assert max(apart[:2]) < tolerance and min(apart[2:]) > 10 * tolerance
 
 
 @pytest.mark.parametrize("inputs", ["clips", "features"])
@@ -266,14 +287,19 @@ def test_features_that_are_not_numbers_are_named(split: Events, tmp_path: Path):
         train(config, data=split, features=store, out=tmp_path / "run")
 
 
-def of_arrays(folder: Path) -> Events:
-    """Features that other people made: two classes, ten rows per video, groups of two videos."""
+def of_arrays(folder: Path, *, noise: bool = False) -> Events:
+    """Features that other people made: ten rows per video, two classes, groups of two videos.
+
+    The classes are apart, or the rows of each video are one and the same vector of 300 random
+    numbers, which says nothing about its class.
+    """
     folder.mkdir()
     rng = np.random.default_rng(0)
     rows, videos = [], []
     for i in range(24):
         label = "ab"[i % 2]
         x = rng.normal(size=(10, 4)) + (3 if label == "b" else 0)
+        x = rng.normal(size=(1, 300)).repeat(10, axis=0) if noise else x
         np.save(folder / f"v{i}.npy", x.astype(np.float32))
         rows.append({"video": f"v{i}.mp4", "label": label})
         videos.append({"video": f"v{i}.mp4", "group": f"g{i // 2}", "duration": 5.0})
@@ -319,13 +345,23 @@ def test_every_fold_is_tested_by_a_head_that_has_not_seen_it(
 
 
 def test_folds_do_not_leak(tmp_path: Path):
-    """Labels drawn at random cannot be told of videos that were not learnt from."""
-    events = of_arrays(tmp_path / "features")
-    labels = np.random.default_rng(0).choice(["a", "b"], len(events)).astype(object)
-    shuffled = replace(events, rows=events.rows.assign(label=labels))
+    """Noise is learnt by heart and must not be recognised out of fold."""
+    events = of_arrays(tmp_path / "features", noise=True)
     config = on_arrays(tmp_path / "features", "folds=4")
-    run = train(config, data=shuffled, out=tmp_path / "run", report=False)
+    run = train(config, data=events, out=tmp_path / "run", report=False)
+    rows = pd.read_csv(run.path / "metrics.csv")
+    assert rows["train/top1_accuracy"].dropna().iloc[-1] > 0.9
     assert 0.2 < run.metrics["top1_accuracy"] < 0.8
+
+
+def test_rows_of_classes_that_were_not_taught_do_not_calibrate():
+    head = LinearHead(np.eye(3, dtype=np.float32), np.zeros(3, np.float32), ("a", "b", "c"))
+    none: Any = np.zeros(3)
+    features, targets = np.eye(3, dtype=np.float32), np.array([0, 1, 2])
+    rows = Rows(features, targets, none, none, none, none, {}, {})
+    found = Trained(head, np.array([2])).judge(rows)
+    np.testing.assert_array_equal(np.isnan(found).all(axis=1), [False, False, True])
+    np.testing.assert_array_equal(found[:2], features[:2])
 
 
 def test_several_labels(split: Events, tmp_path: Path):
@@ -349,13 +385,14 @@ def test_a_class_without_training_events_is_named(split: Events, tmp_path: Path)
     assert run.metrics["top1_accuracy"] == 1.0
 
 
-def test_scores_are_left_alone_if_asked(split: Events, tmp_path: Path):
-    from safetensors.numpy import load_file
-
-    config = head("inputs=features", "head.calibrate=false", "training.checkpoint.every_epochs=20")
-    run = train(config, data=split, out=tmp_path / "run", report=False)
-    kept = load_file(run.path / "checkpoints" / "best.safetensors")
-    np.testing.assert_array_equal(run.weights()["label.weight"], kept["head.linear.weight"])
+@pytest.mark.parametrize("calibrate", [True, False])
+def test_scores_that_are_too_sure_are_scaled_unless_asked_not_to(tmp_path: Path, calibrate: bool):
+    events = of_arrays(tmp_path / "features", noise=True)
+    config = on_arrays(tmp_path / "features", f"head.calibrate={calibrate}")
+    run = train(config, data=events, out=tmp_path / "run", report=False)
+    kept = load_file(run.path / "checkpoints" / "best.safetensors")["head.linear.weight"]
+    shrunk = np.abs(run.weights()["label.weight"]).max() / np.abs(kept).max()
+    assert shrunk < 0.9 if calibrate else shrunk == 1
     assert run.labels["heads"]["label"]["thresholds"] != [0.5]
 
 

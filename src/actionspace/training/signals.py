@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C as a request that is met after the step at hand."""
+"""Being asked to stop: SIGTERM or Ctrl-C is remembered, and answered between two steps."""
 
 from __future__ import annotations
 
@@ -9,46 +9,52 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType
 
-WATCHED = (signal.SIGTERM, signal.SIGINT)
-
 
 @dataclass
 class StopRequest:
-    """Which signal asked to stop, if any did."""
+    """Whether this process was asked to stop.
+
+    Attributes:
+        signal: number of the first signal that asked for it, None = nobody did.
+    """
 
     signal: int | None = None
 
     @property
     def name(self) -> str:
-        """Name of the signal, ``""`` if there was none."""
-        return "" if self.signal is None else signal.Signals(self.signal).name
+        """Name of the signal, ``""`` if none came."""
+        return signal.Signals(self.signal).name if self.signal is not None else ""
 
     @property
     def exit_code(self) -> int:
-        """What a process stopped by the signal exits with: 130 for Ctrl-C, 143 for SIGTERM."""
-        return 128 + (self.signal or signal.SIGTERM)
+        """What to exit with: 130 after SIGINT, 143 after SIGTERM or without a signal of our own."""
+        return 128 + (self.signal if self.signal is not None else signal.SIGTERM)
 
 
 @contextlib.contextmanager
 def stop_requested() -> Iterator[StopRequest]:
-    """Yield what says whether SIGTERM or SIGINT came; a second SIGINT interrupts at once.
+    """Yield what SIGTERM and SIGINT are noted in, and restore their handlers at the end.
 
-    Only the main thread may handle signals; elsewhere nothing ever asks. The handlers that were
-    there before are put back.
+    The first signal is only noted. A SIGINT after it raises :class:`KeyboardInterrupt`: whoever
+    presses Ctrl-C twice does not want to wait. A second SIGTERM changes nothing: batch systems
+    send one to the launcher, which passes it on, and one to each of its processes. In a thread that
+    is not the main one signals cannot be caught; there nothing is ever noted.
     """
     asked = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield asked
         return
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and asked.signal == signal.SIGINT:
+    def note(number: int, frame: FrameType | None) -> None:
+        if asked.signal is None:
+            asked.signal = number
+        elif number == signal.SIGINT:
             raise KeyboardInterrupt
-        asked.signal = number
 
-    before = {number: signal.signal(number, ask) for number in WATCHED}
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield asked
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            # None: it was not set from Python, and cannot be given back from here.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

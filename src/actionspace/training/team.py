@@ -1,173 +1,202 @@
-"""The processes of one training: what they agree on, and who is gone when one is.
-
-Alone, everything is a no-op. With others, one small all-reduce per optimiser step, under way while
-gradients are computed, tells all whether any was asked to stop and how many samples were missing.
-"""
+"""The processes of one training: what they agree on, and that none waits for one that is gone."""
 
 from __future__ import annotations
 
 import os
-import time
+import socket
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from actionspace.errors import RunError
-from actionspace.training.watchdog import SILENT, Watchdog
+from actionspace.training.peers import Said
+from actionspace.training.watchdog import GRACE, Watch
 
-#: What errors of a broken collective say; gloo's have no class of their own.
-BROKEN = ("gloo", "nccl", "connection", "socket", "process group", "timed out", "broken pipe")
+#: What the messages of a broken connection contain; gloo raises no type of its own.
+BROKEN = ("gloo", "nccl", "connection closed", "connection reset", "broken pipe", "timed out")
+LONGEST = 2000  # characters of an error that the others are told
 
 
 @dataclass(frozen=True)
 class Word:
-    """What all processes have said of a step.
+    """What all processes agree on in a step.
 
     Attributes:
         stop: whether any of them was asked to stop.
-        missing: samples that could not be read, over all.
+        missing: samples that could not be read, over all of them.
     """
 
     stop: bool
     missing: int
 
-    def wait(self) -> Word:
-        """Return at once: there is nobody to wait for."""
-        return self
-
 
 @dataclass(frozen=True)
 class Pending:
-    """A word that is under way."""
+    """A :class:`Word` that is on its way."""
 
-    work: Any
-    values: Tensor
+    word: Word
+    work: Any = None
+    values: Tensor | None = None
 
     def wait(self) -> Word:
-        """Return what was said once all have."""
+        """Return the word.
+
+        Raises:
+            RuntimeError: a process is gone; see :meth:`Team.explain`.
+        """
+        if self.values is None:
+            return self.word
         self.work.wait()
         stop, missing = self.values.tolist()
         return Word(stop > 0, missing)
 
 
 class Team:
-    """This process and the others."""
+    """The processes of one training. Alone, everything is a no-op and costs nothing.
 
-    def __init__(self, timeout: float) -> None:
-        self.rank, self.world = 0, 1
-        self._watchdog: Watchdog | None = None
-        if not dist.is_initialized() or dist.get_world_size() == 1:
-            return
-        self.rank, self.world = dist.get_rank(), dist.get_world_size()
-        limit = timedelta(seconds=timeout)
-        self._control = cast("dist.ProcessGroup", dist.new_group(backend="gloo", timeout=limit))
-        address = os.environ.get("MASTER_ADDR", "127.0.0.1")
-        port = [0]
-        if self.is_main:
-            self._watchdog = Watchdog(0, self.world, address, 0)
-            port = [self._watchdog.port]
-        dist.broadcast_object_list(port, src=0, group=self._control)
-        if not self.is_main:
-            self._watchdog = Watchdog(self.rank, self.world, address, port[0])
+    Each collective (``tell``, ``gather``, ``sum``, ``share``, ``wait``) must be called by all
+    processes in the same order, and raises a bare :class:`RuntimeError` if one of them is gone;
+    :meth:`explain` then says which. Every training ends with ``leave``, ``fail`` or ``explain``.
+    """
 
-    @classmethod
-    def join(cls, *, timeout: float) -> Team:
-        """Join the processes that ``torch.distributed`` connects, if it does.
-
-        Args:
-            timeout: seconds after which a process that does not answer ends the training.
-        """
-        return cls(timeout)
+    def __init__(
+        self, rank: int = 0, world: int = 1, control: Any = None, watch: Watch | None = None
+    ) -> None:
+        self.rank, self.world = rank, world
+        self._control, self._watch = control, watch
 
     @property
     def is_main(self) -> bool:
-        """Whether this process is the one that writes."""
+        """Whether this process is the one that writes and prints."""
         return self.rank == 0
 
-    def tell(self, *, stop: bool, missing: int) -> Word | Pending:
-        """Say how this process's step was; :meth:`Pending.wait` returns what all have said."""
-        if self.world == 1:
-            return Word(stop, missing)
+    @classmethod
+    def join(cls, *, timeout: float) -> Team:
+        """Find the other processes of ``torch.distributed``, as ``torchrun`` started them.
+
+        Args:
+            timeout: seconds after which a process that the others wait for is stuck.
+        """
+        if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+            return cls()
+        # NCCL's own watchdog aborts the process after the group's timeout and names nobody.
+        patience = max(timeout / 2, timeout - GRACE) if "nccl" in dist.get_backend() else timeout
+        limit = timedelta(seconds=patience)
+        rank, world = dist.get_rank(), dist.get_world_size()
+        control: Any = dist.new_group(backend="gloo", timeout=limit)
+        name = [f"actionspace/{uuid.uuid4().hex}"]
+        dist.broadcast_object_list(name, src=0, group=control)
+        # A client of our own to the store that torch.distributed met at: the launcher's, which
+        # outlives the processes, or else that of rank 0.
+        store = dist.TCPStore(  # type: ignore[attr-defined]
+            os.environ["MASTER_ADDR"],
+            int(os.environ["MASTER_PORT"]),
+            is_master=False,
+            wait_for_workers=False,
+            timeout=limit,
+        )
+        me = Said(rank, socket.gethostname(), os.getpid())
+        watch = Watch(store, name[0], me, world, patience=patience)
+        dist.barrier(group=control)
+        watch.start()
+        return cls(rank, world, control, watch)
+
+    def tell(self, *, stop: bool, missing: int) -> Pending:
+        """Send the others word of this step; it is on its way while gradients are computed.
+
+        Args:
+            stop: whether this process was asked to stop.
+            missing: samples of this process that could not be read.
+        """
+        if self._watch is None:
+            return Pending(Word(stop, missing))
+        self._watch.move()
         values = torch.tensor([int(stop), missing])
-        return Pending(dist.all_reduce(values, group=self._control, async_op=True), values)
-
-    def beat(self, step: int) -> None:
-        """Note the last step done, for the others to know."""
-        if self._watchdog is not None:
-            self._watchdog.step = step
-
-    def sum(self, values: Tensor) -> Tensor:
-        """Return the sum over all processes (values on the device of the training)."""
-        if self.world > 1:
-            values = values.clone()
-            dist.all_reduce(values)
-        return values
+        work = dist.all_reduce(values, group=self._control, async_op=True)
+        return Pending(Word(stop, missing), work, values)
 
     def gather(self, value: Any) -> list[Any]:
-        """Return the (picklable) values of all processes, in the order of ranks."""
-        if self.world == 1:
+        """Return the values of all processes (whatever can be pickled), in the order of ranks."""
+        if self._watch is None:
             return [value]
+        self._watch.move()
         found: list[Any] = [None] * self.world
         dist.all_gather_object(found, value, group=self._control)
         return found
 
+    def sum(self, values: Tensor) -> Tensor:
+        """Return the sum over all processes of a tensor on the training's device."""
+        if self._watch is None:
+            return values
+        self._watch.move()
+        total = values.clone()
+        dist.all_reduce(total)
+        return total
+
     def share(self, tensors: Iterable[Tensor]) -> None:
-        """Overwrite the tensors with those of the main process."""
-        if self.world > 1:
+        """Overwrite tensors on the training's device with those of the main process."""
+        if self._watch is not None:
+            self._watch.move()
             for tensor in tensors:
                 dist.broadcast(tensor, src=0)
 
     def wait(self) -> None:
-        """Wait until all processes have come here."""
-        if self.world > 1:
+        """Return when all processes have come to this point."""
+        if self._watch is not None:
+            self._watch.move()
             dist.barrier(group=self._control)
 
-    def leave(self) -> None:
-        """End well, together with the others."""
-        if self._watchdog is not None:
-            self.wait()
-            self._watchdog.leave()
-            self._watchdog = None
+    def beat(self, step: int) -> None:
+        """Note how many optimiser steps this process has done."""
+        if self._watch is not None:
+            self._watch.note(step=step)
 
     def fail(self, error: BaseException) -> None:
-        """Let the others know why this process stops."""
-        if self._watchdog is not None:
-            text = str(error) or type(error).__name__
-            self._watchdog.fail(text)
-            # The store is in the main process: let the others read it before that ends.
-            time.sleep(2 * SILENT if self.is_main else 0)
+        """Stop with an error of this process's own; the others will stop with its message."""
+        if self._watch is not None:
+            said = str(error) or type(error).__name__
+            self._watch.charge(f"{self._watch.who} stopped: {said[:LONGEST]}")
+            self._watch.end()
 
     def explain(self, error: BaseException) -> BaseException:
-        """Return what to raise for an error: if a collective broke, who broke it and why.
+        """Return the error to raise in place of one that may come from a broken collective.
 
-        An error of this process itself is passed on to the others and returned.
+        Takes seconds. An error of this process's own is returned as it is, and the others are
+        told; else the :class:`RunError` says which process failed, vanished or is stuck.
         """
-        if self._watchdog is None or not _is_broken(error):
+        if self._watch is None:
+            return error
+        if not _is_broken_connection(error):
             self.fail(error)
             return error
-        end = time.monotonic() + SILENT + 3.0
-        while time.monotonic() < end:
-            verdict = self._watchdog.verdict()
-            if verdict is not None:
-                return RunError(f"Another process stopped, so this one does: {verdict}")
-            time.sleep(0.2)
-        slowest = self._watchdog.slowest()
-        if slowest is not None:
-            return RunError(
-                f"Waited in vain for {slowest}, which is alive and behind the others: its data may "
-                "be slow or its device stuck. Raise training.timeout if it needs longer."
-            )
-        return RunError(f"The processes lost touch with each other: {error}")
+        verdict = self._watch.inquire(error)
+        self._watch.end()
+        return RunError(f"Another process stopped, so this one does. {verdict}")
+
+    def leave(self) -> None:
+        """End the team when all processes have come to this point.
+
+        Raises:
+            RunError: one of them did not; the message names it.
+        """
+        if self._watch is None:
+            return
+        verdict = self._watch.leave()
+        self._watch.end()
+        if verdict:
+            raise RunError(f"Another process stopped, so this one does. {verdict}")
+        dist.destroy_process_group(self._control)
 
 
-def _is_broken(error: BaseException) -> bool:
-    """Say whether an error comes from a collective and not from this process's own work."""
+def _is_broken_connection(error: BaseException) -> bool:
+    """Return whether an error comes from the connection to another process."""
     text = str(error).lower()
-    return isinstance(error, dist.DistError) or (
-        isinstance(error, RuntimeError) and any(word in text for word in BROKEN)
+    return isinstance(error, RuntimeError) and (
+        isinstance(error, dist.DistError) or any(word in text for word in BROKEN)
     )

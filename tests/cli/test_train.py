@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,25 @@ def test_a_stopped_training_is_found_and_goes_on(
     assert "is finished" in capsys.readouterr().err
 
 
+def two_processes(*words: str | Path, cache: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command line under torchrun. The cache is empty: one encodes, the other waits."""
+    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "actionspace"]
+    return subprocess.run(
+        [sys.executable, "-m", *launcher, *map(str, words)],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "OMP_NUM_THREADS": "1",
+            "ACTIONSPACE_CACHE": str(cache),
+        },
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("inputs", ["clips", "features"])
 def test_two_processes_learn_what_one_does(
@@ -76,23 +96,7 @@ def test_two_processes_learn_what_one_does(
     words = ("train", "linear_probe", f"data={manifest}", f"inputs={inputs}", *OPTIONS)
     assert call(*words, "--out", tmp_path / "one") == 0
     printed = capsys.readouterr().out
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
-            *("-m", "actionspace", *words, "--out", str(tmp_path / "two")),
-        ],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "PYTHONPATH": str(ROOT),
-            "OMP_NUM_THREADS": "1",
-            "ACTIONSPACE_CACHE": str(tmp_path / "cache"),  # empty: one encodes, the other waits
-        },
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    done = two_processes(*words, "--out", tmp_path / "two", cache=tmp_path / "cache")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[:-1] == printed.splitlines()[:-1]  # said once; the last is out
     assert done.stderr.count("steps per epoch") == 1
@@ -101,3 +105,16 @@ def test_two_processes_learn_what_one_does(
     for name, array in one.weights().items():
         np.testing.assert_allclose(two.weights()[name], array, atol=1e-5)
     assert two.metrics["top1_accuracy"] == one.metrics["top1_accuracy"]
+
+
+@pytest.mark.slow
+def test_if_encoding_fails_nobody_waits(manifest: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "clips"
+    shutil.copytree(manifest.parent, broken)
+    (broken / "still" / "g0_0.mp4").write_bytes(b"not a video")
+    words = ("train", "linear_probe", f"data={broken / 'clips.csv'}", "inputs=features", *OPTIONS)
+    out = ("clips.policy=raise", "--out", tmp_path / "run")
+    done = two_processes(*words, *out, cache=tmp_path / "cache")
+    assert done.returncode != 0
+    assert "g0_0.mp4: cannot be opened" in done.stderr
+    assert not (tmp_path / "run" / "environment.json").exists()

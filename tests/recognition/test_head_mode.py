@@ -82,8 +82,8 @@ def test_it_learns(split: Events, tmp_path: Path, inputs: str):
 @pytest.mark.parametrize(("average", "right"), [("prob", [True, True]), ("score", [True, False])])
 def test_validation_averages_the_views_of_each_event(average: Any, right: list[bool]):
     """Of the second event two views say 'b' mildly, and the third one 'a' loudly."""
-    logits = np.array([[0, 3], [0, 2], [9, 0], [0, 2.0], [0, 2.0]], np.float32)
-    event, targets = np.array([1, 1, 4, 4, 4]), np.array([1, 1, 1, 1, 1])
+    logits = np.array([[3, 0], [2, 0], [9, 0], [0, 2], [0, 2]], np.float32)
+    event, targets = np.array([1, 1, 4, 4, 4]), np.array([0, 0, 1, 1, 1])
     weight = np.array([1 / 2, 1 / 2, 1 / 3, 1 / 3, 1 / 3])
     none: Any = None
     rows = Rows(none, targets, weight, event, none, none, {}, {})
@@ -91,7 +91,7 @@ def test_validation_averages_the_views_of_each_event(average: Any, right: list[b
     order = np.array([3, 1, 4, 0, 2])  # whatever order they come in
     found = validation.judge(order, logits[order])
     assert found.metrics["top1_accuracy"] == np.mean(right)
-    losses = np.log1p(np.exp(logits[:, 0] - logits[:, 1]))
+    losses = np.log1p(np.exp(logits[np.arange(5), 1 - targets] - logits[np.arange(5), targets]))
     expected = (losses[:2].mean() + losses[2:].mean()) / 2
     assert found.metrics["loss"] == pytest.approx(expected, rel=1e-6)
     assert found.metrics["top5_accuracy"] == 1

@@ -95,7 +95,7 @@ def test_validation_averages_the_views_of_each_event(average: Any, right: list[b
     expected = (losses[:2].mean() + losses[2:].mean()) / 2
     assert found.metrics["loss"] == pytest.approx(expected, rel=1e-6)
     assert found.metrics["top5_accuracy"] == 1
-    assert found.images["confusion"].dtype == np.uint8
+    assert found.images["confusion"]().dtype == np.uint8
 
 
 def test_every_view_of_every_validation_event_is_judged(split: Events, tmp_path: Path):

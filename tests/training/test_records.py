@@ -30,7 +30,12 @@ def steps(to: Records, first: int, last: int, loss: float = 1.0) -> None:
         to.train(step, step / 10, losses, {"lr": 1e-3}, smooth={"loss": loss}, **SPEED)
         if step % 10 == 0:
             picture = np.full((8, 12, 3), (step, 100, 200), np.uint8)
-            to.evaluation(step, step / 10, {"top1_accuracy": step / 100}, {"confusion": picture})
+            to.evaluation(
+                step,
+                step / 10,
+                {"top1_accuracy": step / 100},
+                {"confusion": lambda drawn=picture: drawn},
+            )
 
 
 def rows(run: Run) -> list[dict[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -64,8 +65,8 @@ class Validation:
             "mean_class_accuracy": mean_class_accuracy(scores, truth),
             "loss": loss,
         }
-        picture = confusion_picture(score_confusion(scores, truth), self.classes)
-        return Evaluation(metrics, {"confusion": picture})
+        counts = score_confusion(scores, truth)
+        return Evaluation(metrics, {"confusion": partial(confusion_picture, counts, self.classes)})
 
 
 def _row_losses(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:

@@ -35,7 +35,7 @@ class ViewsConfig(Config):
     """Side of the square the encoder sees, in pixels."""
     augment: int = Field(default=0, ge=0)
     """Random training views per event (random time, area, aspect, flip); 0 = none, the
-    deterministic geometry instead."""
+    deterministic geometry instead. Clips decoded on the fly have a new one in each epoch."""
     out_of_bound: Literal["loop", "repeat_last"] = "loop"
     """What stands for frames past the end: the first ones again, or the last one."""
 

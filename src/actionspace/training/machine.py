@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -87,7 +88,9 @@ class Machine:
             return model
         from torch.nn.parallel import DistributedDataParallel
 
-        wrapped = self.accelerator.prepare_model(model)
+        with warnings.catch_warnings():  # of options that older versions of PyTorch need
+            warnings.simplefilter("ignore", FutureWarning)
+            wrapped = self.accelerator.prepare_model(model)
         assert isinstance(wrapped, DistributedDataParallel)
         return wrapped
 

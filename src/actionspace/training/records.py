@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +113,7 @@ class Records:
         step: int,
         epoch: float,
         metrics: Mapping[str, float],
-        images: Mapping[str, np.ndarray] | None = None,
+        images: Mapping[str, Callable[[], np.ndarray]] | None = None,
     ) -> None:
         """Record an evaluation and make sure that all so far can be looked at.
 
@@ -121,7 +121,7 @@ class Records:
             step: optimiser steps done.
             epoch: epochs done.
             metrics: values by name.
-            images: uint8 ``[H, W, 3]`` by title; not for ``metrics.csv``.
+            images: what draws uint8 ``[H, W, 3]``, by title; not for ``metrics.csv``.
         """
         self._write(step, epoch, {f"val/{k}": v for k, v in metrics.items()}, images or {})
         self._flush()
@@ -152,15 +152,16 @@ class Records:
         step: int,
         epoch: float,
         values: Mapping[str, float],
-        images: Mapping[str, np.ndarray],
+        images: Mapping[str, Callable[[], np.ndarray]],
     ) -> None:
         if self._table is None:
             return
         self._step = step
         seconds = round(self.seconds, 3)
         self._table.append({"step": step, "epoch": epoch, **values, "seconds": seconds})
+        pictures = {title: draw() for title, draw in images.items()} if self._boards else {}
         for board in self._boards:
-            board.write(step, values, images)
+            board.write(step, values, pictures)
 
     def _flush(self) -> None:
         for board in self._boards:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -70,10 +70,14 @@ class Batch:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation found: metrics by name, and pictures (uint8 ``[H, W, 3]``) by title."""
+    """What an evaluation found: metrics by name, and pictures by title.
+
+    Pictures (uint8 ``[H, W, 3]``) are drawn where somebody looks at them, on the main process with
+    TensorBoard on.
+    """
 
     metrics: Mapping[str, float]
-    images: Mapping[str, np.ndarray] = field(default_factory=dict)
+    images: Mapping[str, Callable[[], np.ndarray]] = field(default_factory=dict)
 
 
 class Evaluator(Protocol):

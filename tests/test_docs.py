@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from actionspace.events.table import Events
+from actionspace.recipes.loader import load_recipe
+from actionspace.recognition.recipe import RecognitionRecipe
 
 REPO = Path(__file__).resolve().parents[1]
 PAGES = [REPO / "README.md", REPO / "CONTRIBUTING.md", *sorted((REPO / "docs").glob("*.md"))]
@@ -20,6 +23,31 @@ def test_links_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", text)
     for target in targets + re.findall(r'src(?:set)?="([^"]+)"', text):
         assert (page.parent / target).exists(), f"{page.name} -> {target}"
+
+
+def test_commands_of_the_training_page_parse() -> None:
+    page = (REPO / "docs" / "training.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    found = re.findall(r"actionspace train (\S+)(.*)", page)
+    assert len(found) >= 6
+    for name, rest in found:
+        overrides = [w for w in rest.split("--out")[0].split() if "=" in w]
+        assert load_recipe(name, overrides).mode == "head"
+
+
+def test_options_of_the_training_page_exist() -> None:
+    page = (REPO / "docs" / "training.md").read_text(encoding="utf-8")
+    table = page.split("## Options")[1].split("\n## ")[0]
+    seen = 0
+    for line in [line for line in table.splitlines() if line.startswith("| `training.")]:
+        parent = ""
+        for name in re.findall(r"`(training[\w.]+|\.\w+)`", line.split(" | ")[0]):
+            full = parent + name if name.startswith(".") else name
+            parent = full.rpartition(".")[0]
+            model: Any = RecognitionRecipe()
+            for part in full.split("."):
+                model = getattr(model, part)
+            seen += 1
+    assert seen > 20
 
 
 def test_two_annotators_are_compared(

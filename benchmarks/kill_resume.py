@@ -11,6 +11,7 @@ equal bit for bit. Children are started anew each time, as a user's would be.
 from __future__ import annotations
 
 import argparse
+import csv
 import hashlib
 import json
 import os
@@ -44,9 +45,10 @@ def main() -> None:
         while kills < args.kills:
             resume = (killed / "state.pt").is_file()
             before_state += kills > 0 and not resume
-            # Aim at the work, not at the imports, and never so late that the training ends.
-            left = start_up + rng.uniform(0, 1.6) * (seconds - start_up) / args.kills
-            if not finish(start(data, killed, epochs, resume=resume), left):
+            child = start(data, killed, epochs, resume=resume)
+            if kills % 4:  # one in four may fall into the imports
+                wait_for_work(child, killed)
+            if not finish(child, rng.uniform(0, 1.6) * (seconds - start_up) / args.kills):
                 raise SystemExit(f"The training ended after {kills} kills; raise --seconds.")
             kills += 1
         finish(start(data, killed, epochs, resume=(killed / "state.pt").is_file()), None)
@@ -102,13 +104,22 @@ def start(data: Path, out: Path, epochs: int, *, resume: bool) -> subprocess.Pop
 
 def choose_epochs(data: Path, root: Path, seconds: float) -> tuple[int, float]:
     """Return the epochs that take about ``seconds``, and the seconds before the first step."""
-    times = []
-    for epochs in (1, 3):
-        began = time.monotonic()
-        finish(start(data, root / f"trial{epochs}", epochs, resume=False), None)
-        times.append(time.monotonic() - began)
-    each = max(0.05, (times[1] - times[0]) / 2)
-    return max(2, round((seconds - times[0]) / each) + 1), times[0] - each
+    trial, began = root / "trial", time.monotonic()
+    finish(start(data, trial, 6, resume=False), None)
+    whole = time.monotonic() - began
+    with (trial / "metrics.csv").open() as f:
+        rows = [(float(r["epoch"]), float(r["seconds"])) for r in csv.DictReader(f)]
+    (_, first), (epoch, last) = rows[0], rows[-1]
+    each = (last - first) / (epoch - rows[0][0])
+    return max(2, round(seconds / each)), max(1.0, whole - epoch * each)
+
+
+def wait_for_work(child: subprocess.Popen[bytes], run: Path) -> None:
+    """Return once this session has saved its first state."""
+    state = run / "state.pt"
+    before = state.stat().st_mtime_ns if state.is_file() else 0
+    while child.poll() is None and not (state.is_file() and state.stat().st_mtime_ns > before):
+        time.sleep(0.02)
 
 
 def finish(child: subprocess.Popen[bytes], after: float | None) -> bool:

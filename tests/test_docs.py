@@ -31,7 +31,7 @@ def test_commands_of_the_training_page_parse() -> None:
     assert len(found) >= 6
     for name, rest in found:
         overrides = [w for w in rest.split("--out")[0].split() if "=" in w]
-        assert load_recipe(name, overrides).mode == "head"
+        assert load_recipe(name, overrides).looped
 
 
 def test_options_of_the_training_page_exist() -> None:

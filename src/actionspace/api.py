@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from actionspace.encoders.encoder import Encoder
     from actionspace.events.table import Events
     from actionspace.features.store import FeatureStore
+    from actionspace.recognition.export import Export
     from actionspace.training.predictions import Predictions
     from actionspace.training.run import Run
     from actionspace.video.inspect import VideoInfo
@@ -236,11 +237,10 @@ def train(
     loaded = load_recipe(recipe, overrides)
     if fields:
         loaded = load_recipe(merge(loaded.model_dump(mode="json"), fields=fields))
-    looped = loaded.mode == "head"
     if out is not None:
         target = Path(out)
     else:
-        target = _stopped_run(loaded.name) if resume and looped else _next_run(loaded.name)
+        target = _stopped_run(loaded.name) if resume and loaded.looped else _next_run(loaded.name)
     return run(
         loaded,
         out=target,
@@ -356,6 +356,45 @@ def report(
     return write_report(folder, predictions=predictions, truth=truth)
 
 
+def export(
+    run: PathLike | Run,
+    out: PathLike | None = None,
+    *,
+    format: str | None = None,
+    part: Literal["auto", "model", "head"] = "auto",
+    **options: Any,
+) -> Export:
+    """Write a run as one ONNX or torch.export file; see :mod:`actionspace.recognition.export`."""
+    import inspect as python_inspect
+
+    from actionspace.recognition.export import export as write
+
+    _known(options, list(python_inspect.signature(write).parameters)[4:], "option")
+    return write(run, out, format=format, part=part, **options)
+
+
+def fuse(
+    predictions: Sequence[PathLike],
+    out: PathLike | None = "fused",
+    *,
+    weights: str | Sequence[float] | None = None,
+    average: Literal["prob", "score"] = "prob",
+    fit_on: Sequence[PathLike] | None = None,
+    **options: Any,
+) -> Predictions:
+    """Average the predictions of several models; see :func:`actionspace.recognition.fuse.fuse`.
+
+    ``weights`` may be written as ``"2:1"``.
+    """
+    import inspect as python_inspect
+
+    from actionspace.recognition.fuse import fuse as run
+
+    _known(options, list(python_inspect.signature(run).parameters)[5:], "option")
+    share = None if weights is None else _ratio(weights)
+    return run(predictions, out, weights=share, average=average, fit_on=fit_on, **options)
+
+
 # ---- weights, lists, the machine -----------------------------------------------------------
 
 
@@ -370,8 +409,9 @@ def convert(
     """Turn a published checkpoint into safetensors, or into a run; nothing in it is run.
 
     Args:
-        checkpoint: a file in the mmaction 0.x, mmaction2 1.x or torchvision layout, or the name
-            of published weights.
+        checkpoint: a file of Video Swin (mmaction 0.x, mmaction2 1.x, torchvision), X3D, SlowFast,
+            Slow, C2D, I3D (pytorchvideo, PySlowFast) or Inception-I3D (pytorch-i3d), or the name
+            of published weights; or a run, whose encoder is written, adapters merged.
         out: file to write, by default beside the checkpoint; with a recipe, the run folder.
         recipe: make a run of the checkpoint's encoder and head that evaluates and predicts.
         lora_alpha: of adapters in the file, where it does not say.
@@ -389,6 +429,10 @@ def convert(
             checkpoint, loaded, folder, lora_alpha=lora_alpha, overwrite=overwrite
         )
         return run.path
+    if Path(checkpoint).is_dir():
+        from actionspace.recognition.convert import weights_from_run
+
+        return weights_from_run(checkpoint, out or f"{checkpoint}.safetensors")
     target = Path(out) if out else Path(checkpoint).with_suffix(".safetensors")
     convert_checkpoint(Path(checkpoint), target, lora_alpha=lora_alpha)
     return target

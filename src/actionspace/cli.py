@@ -226,7 +226,7 @@ def evaluate(
 
 @app.command()
 def predict(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    run: Annotated[Path, typer.Argument(help="A run folder, or a file exported from one.")],
     videos: Annotated[list[str], typer.Argument(help="Videos, folders, globs or a manifest.")],
     options: Annotated[
         list[str] | None, typer.Option("--set", help="key=value, e.g. threshold=0.6 (repeatable)")
@@ -245,6 +245,38 @@ def predict(
 
 
 @app.command()
+def fuse(
+    predictions: Annotated[list[Path], typer.Argument(help="Predictions folders, two or more.")],
+    weights: Annotated[
+        str | None, typer.Option(help="One per folder, e.g. 2:1 (or equal).")
+    ] = None,
+    fit_on: Annotated[
+        list[Path] | None,
+        typer.Option(help="Choose weights by these labelled predictions (once per folder)."),
+    ] = None,
+    average: Annotated[str, typer.Option(help="prob or score")] = "prob",
+    options: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value, e.g. smooth=2 (repeatable)")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder to write.")] = Path("fused"),
+) -> None:
+    """Average the predictions of several models for the same videos."""
+    from actionspace import api
+
+    found = api.fuse(
+        predictions,
+        out,
+        weights=weights,
+        average=average,  # type: ignore[arg-type]
+        fit_on=fit_on or None,
+        **_key_values(options),
+    )
+    for folder, weight in zip(predictions, found.labels["fused"]["weights"], strict=True):
+        typer.echo(f"{weight:.3f}  {folder}")
+    typer.echo(f"{out}")
+
+
+@app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     predictions: Annotated[
@@ -258,8 +290,31 @@ def report(
 
 
 @app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    format: Annotated[
+        str | None, typer.Option(help="onnx or torch-export (default: by --out, else onnx).")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File to write (default: beside the run).")
+    ] = None,
+    part: Annotated[
+        str, typer.Option(help="model: clips in; head: features in; auto: what the run has.")
+    ] = "auto",
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="weights=FILE, tolerance=1e-3 (repeatable)"),
+    ] = None,
+) -> None:
+    """Write a run as one file that other programs can run, checked against the run."""
+    from actionspace import api
+
+    typer.echo(f"{api.export(run, out, format=format, part=part, **_key_values(options))}")  # type: ignore[arg-type]
+
+
+@app.command()
 def convert(
-    checkpoint: Annotated[Path, typer.Argument(help="A published weight file.")],
+    checkpoint: Annotated[Path, typer.Argument(help="A published weight file, or a run.")],
     out: Out = None,
     recipe: Annotated[
         str | None, typer.Option(help="Make a run of it that evaluates and predicts.")

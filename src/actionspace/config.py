@@ -77,6 +77,8 @@ def _explain(model: type[BaseModel], error: Any) -> str:
         return f"unknown key '{key}'.{hint}"
     if error["type"] == "missing":
         return f"'{key}' is required"
+    if not key:  # several keys do not go together
+        return str(error["msg"]).removeprefix("Value error, ")
     return f"'{key}' = {error.get('input')!r}: {error['msg']}"
 
 

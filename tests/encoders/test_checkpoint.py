@@ -129,7 +129,7 @@ def test_convert_writes_plain_safetensors(tmp_path: Path) -> None:
     source, out = tmp_path / "epoch_30.pth", tmp_path / "sub" / "w.safetensors"
     torch.save({"meta": {"epoch": 30}, "state_dict": _official()}, source)
     read = convert_checkpoint(source, out)
-    assert (read.layout, read.guess.classes, read.merged_lora) == ("mmaction0", 5, False)
+    assert (read.layout, read.classes, read.merged_lora) == ("mmaction0", 5, False)
     state, notes = read_weights(out)
     assert notes["num_classes"] == "5" and notes["source_layout"] == "mmaction0"
     again = read_swin(out)
@@ -161,7 +161,7 @@ def test_convert_merges_adapters_or_asks_for_alpha(tmp_path: Path) -> None:
 def test_convert_failures_name_the_file(tmp_path: Path) -> None:
     source = tmp_path / "other.pth"
     torch.save({"conv.weight": torch.ones(2)}, source)
-    with pytest.raises(WeightsError, match=r"other\.pth.*not Video Swin"):
+    with pytest.raises(WeightsError, match=r"other\.pth holds weights of no network.*conv\.weight"):
         convert_checkpoint(source, tmp_path / "out.safetensors")
     torch.save(_official(), source)
     blocked = tmp_path / "file"

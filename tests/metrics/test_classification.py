@@ -115,8 +115,16 @@ def test_agrees_with_scikit_learn(case: Case, normalize: str | None) -> None:
         warnings.simplefilter("ignore")
         expected = reference.confusion_matrix(labels, guess, normalize=normalize)
         f1 = reference.f1_score(labels, guess, average="macro", zero_division=0)
+        f1s = {
+            average: reference.f1_score(labels, guess, average=average, zero_division=0)
+            for average in ("weighted", "micro")
+        }
+        balanced = reference.balanced_accuracy_score(labels, guess)
     np.testing.assert_allclose(confusion_matrix(guess, labels, normalize=normalize), expected)
     assert C.macro_f1(scores, labels) == pytest.approx(f1)
+    assert C.weighted_f1(scores, labels) == pytest.approx(f1s["weighted"])
+    assert C.micro_f1(scores, labels) == pytest.approx(f1s["micro"])
+    assert C.balanced_accuracy(scores, labels) == pytest.approx(balanced)
     table = C.per_class_table(scores, labels, _names(scores))
     assert sum(row["support"] for row in table) == len(labels)
     for c in np.unique(labels):
@@ -129,6 +137,16 @@ def test_the_original_divides_by_predicted_classes_too() -> None:
     labels = np.array([0, 0, 1, 1])
     assert C.mean_class_accuracy(scores, labels) == pytest.approx((1 + 0.5 + 0) / 3)
     assert C.macro_top_k_accuracy(scores, labels) == pytest.approx((1 + 0.5) / 2)
+
+
+def test_classes_that_never_occur() -> None:
+    scores, labels = np.eye(4)[[0, 0, 2, 1]], np.array([0, 0, 1, 1])  # 2 never true, 3 nowhere
+    np.testing.assert_allclose(C.per_class_recall(scores, labels), [1, 0.5, np.nan, np.nan])
+    assert C.balanced_accuracy(scores, labels) == pytest.approx(0.75)
+    assert C.macro_f1(scores, labels) == pytest.approx((1 + 2 / 3 + 0) / 3)
+    assert C.macro_f1(scores, labels, every_class=True) == pytest.approx((1 + 2 / 3) / 4)
+    assert C.weighted_f1(scores, labels) == pytest.approx((1 + 2 / 3) / 2)
+    assert C.weighted_f1(scores, labels, weights=[3, 3, 1, 1]) == pytest.approx((6 + 4 / 3) / 8)
 
 
 def test_a_class_scored_minus_infinity_is_only_never_chosen() -> None:

@@ -13,7 +13,9 @@ from actionspace.recipes.check import check_recipe
 from actionspace.recipes.loader import list_recipes, load_recipe, recipe_names
 from actionspace.recognition.recipe import RecognitionRecipe
 
-UAS = [name for name in recipe_names() if name != "linear_probe"]
+UAS = [name for name in recipe_names() if name.endswith("_linear_probe")]
+ADAPTED = [name for name in recipe_names() if name.endswith(("_lora", "_finetune"))]
+OWN = {"linear_probe", "lora", "finetune"}
 TOP1, TOP5, MCA = "top1_accuracy", "top5_accuracy", "mean_class_accuracy"
 
 # Name: (classes, published percentages, hours, train stride, test clips, batch).
@@ -29,10 +31,51 @@ SHEET = {
 }  # fmt: skip
 
 
+# Adapted encoders: (classes, published percentages, hours, trained parameters).
+ADAPTED_SHEET = {
+    "kinetics700_diff_k600_lora": (103, {TOP1: 88.6, TOP5: 98.1, MCA: 88.6}, 86, 1_645_671),
+    "kinetics700_diff_k600_finetune": (103, {TOP1: 88.8, TOP5: 98.0, MCA: 88.8}, 105, 87_744_559),
+    "mammalnet_k400_lora": (12, {}, None, 1_540_096 + 12_300),
+    "mammalnet_k400_finetune": (12, {}, None, 87_638_984 + 12_300),
+    "chimpbehave_k400_lora": (7, {}, None, 1_540_096 + 7_175),
+    "chimpbehave_k400_finetune": (7, {}, None, 87_638_984 + 7_175),
+}
+
+
 def test_the_packaged_recipes_are_those_of_the_sheet():
     assert sorted(UAS) == sorted(SHEET)
-    assert list_recipes()[0].name == "linear_probe"
-    assert [r.name for r in list_recipes("chimp*")] == sorted(n for n in UAS if "chimp" in n)
+    assert sorted(ADAPTED) == sorted(ADAPTED_SHEET)
+    assert {r.name for r in list_recipes()[:3]} == OWN
+    chimps = sorted(n for n in (*UAS, *ADAPTED) if "chimp" in n)
+    assert [r.name for r in list_recipes("chimp*")] == chimps
+
+
+@pytest.mark.parametrize("name", ADAPTED)
+def test_adapted_encoders_are_trained_as_the_probes_of_their_data(name: str):
+    """But for what the mode changes."""
+    _, figures, hours, trained = ADAPTED_SHEET[name]
+    recipe, base = load_recipe(name), load_recipe(f"{name.rpartition('_')[0]}_linear_probe")
+    assert recipe.published is not None
+    assert {f.metric: f.value for f in recipe.published.figures} == figures
+    assert recipe.published.training_hours == hours
+    assert recipe.published.trainable_parameters == trained
+    assert recipe.published.verified_here == "no (no weights or data)"
+    assert recipe.mode == ("lora" if name.endswith("_lora") else "full")
+    assert (recipe.lora.rank, recipe.lora.targets) == (
+        (32, "qv") if recipe.mode == "lora" else (8, "qv")
+    )
+    assert recipe.lora.alpha is None and recipe.lora.stages == "all"
+    assert recipe.training == base.training and recipe.head == base.head
+    assert (recipe.encoder, recipe.dataset) == (base.encoder, base.dataset)
+    same = {"stochastic_depth": False, "train": base.clips.train.model_copy(update={"augment": 30})}
+    assert recipe.clips == base.clips.model_copy(update=same)
+    assert recipe.training.optimizer.rules["backbone"].lr == 0.1
+
+
+@pytest.mark.parametrize("name", sorted(OWN))
+def test_recipes_for_own_data_pass_the_check(name: str):
+    assert [f.code for f in check_recipe(name)] == ["data"]
+    assert not load_recipe(name).dataset
 
 
 @pytest.mark.parametrize("name", recipe_names())

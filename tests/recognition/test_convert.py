@@ -64,3 +64,45 @@ def test_what_cannot_be_converted(checkpoint: Path, tmp_path: Path):
     with pytest.raises(WeightsError, match="without a classifier"):
         run_from_checkpoint(tmp_path / "bare.pth", recipe(*SETTING), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "name,layout",
+    [("slowfast_r50", "pytorchvideo"), ("x3d_s", "pyslowfast"), ("slow_r50", "pyslowfast")],
+)
+def test_checkpoints_of_the_kinetics_zoos_predict(
+    name: str, layout: str, clips: Events, tmp_path: Path
+):
+    """The classifier's logits are those of its linear layer on the mean features."""
+    from actionspace.encoders import keys_resnet, keys_x3d
+
+    small = {"width": 16, "depths": [1, 1, 1, 1]}
+    if name == "x3d_s":
+        small = {"widths": [8, 8, 16, 16], "depths": [1, 1, 1, 1]}
+    shortcut = {"shortcut_bn_on_stride": True} if name == "x3d_s" else {}
+    encoder = create_encoder(f"untrained:{name}", seed=3, **small | shortcut)
+    torch.manual_seed(0)
+    head = {"head.weight": torch.randn(3, encoder.dim), "head.bias": torch.randn(3)}
+    plain = dict(encoder.backbone.state_dict()) | head
+    family = keys_x3d if name == "x3d_s" else keys_resnet
+    path = tmp_path / "zoo.pyth"
+    torch.save({"model_state": family.from_plain(plain, layout)}, path)  # type: ignore[arg-type]
+    options = ", ".join(f"{key}: {value}" for key, value in small.items())
+    setting = [f"encoder={name}", f"encoder_options={{{options}}}", *SETTING[2:]]
+    made = run_from_checkpoint(path, recipe(*setting), tmp_path / "run")
+    found = predictions(Run.open(made.path), clips)
+    assert len(found.events) == 18 and found.classes() == ["0", "1", "2"]
+    np.testing.assert_array_equal(made.weights()["label.weight"], head["head.weight"].numpy())
+
+
+def test_several_classifiers_make_no_run(tmp_path: Path):
+    from actionspace.encoders.keys_resnet import from_plain
+
+    small = {"width": 16, "depths": [1, 1, 1, 1]}
+    plain = dict(create_encoder("untrained:slowfast_r50", **small).backbone.state_dict())
+    for part, classes in (("verb", 97), ("noun", 300)):
+        plain[f"head.{part}.weight"] = torch.zeros(classes, 576)
+        plain[f"head.{part}.bias"] = torch.zeros(classes)
+    torch.save({"model_state": from_plain(plain, "pyslowfast")}, tmp_path / "epic.pyth")
+    with pytest.raises(WeightsError, match=r"several classifiers \(noun, verb\)"):
+        run_from_checkpoint(tmp_path / "epic.pyth", recipe(*SETTING), tmp_path / "run")

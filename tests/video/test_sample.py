@@ -51,3 +51,15 @@ def test_dense_windows_cover_the_video_without_a_spare_one(
     assert starts[-1] < n
     assert hop > span or starts[-1] + span >= n  # the end is reached
     assert len(starts) == 1 or starts[-2] + span < n  # and was not before
+
+
+@given(total, frames)
+def test_spread_frames_reach_from_first_to_last(n: int, length: int) -> None:
+    indices = sample.spread_indices(n, length)
+    assert len(indices) == length and indices[0] == 0 and (np.diff(indices) >= 0).all()
+    assert indices[-1] == (n - 1 if length > 1 else 0)
+    exact = np.arange(length) * (n - 1) / max(length - 1, 1)
+    assert (np.abs(exact - indices - 0.5) < 0.501).all()  # rounded down
+    kept = sample.spread_indices(n, length, short="repeat_last")
+    expected = indices if n >= length else np.minimum(np.arange(length), n - 1)
+    assert (kept == expected).all() and kept.dtype == np.int64

@@ -128,3 +128,31 @@ def test_dense_train_views_differ_between_rows() -> None:
     requests, _ = views.requests_dense(_index(60, []), 8)
     assert len(requests) == 2 * len({r.key[0] for r in requests})
     assert len({(r.box, r.flip) for r in requests}) == len(requests)
+
+
+@pytest.mark.parametrize("shape", [(240, 320), (300, 200), (241, 255), (400, 401)])
+def test_padded_clips_spread_over_the_event_are_those_of_the_original_pipeline(shape) -> None:
+    from actionspace.encoders.convnet import KINETICS_MEAN, KINETICS_STD
+    from actionspace.video.float_clips import center_crop
+    from actionspace.video.transform import crop_resize, normalize
+
+    height, width = shape
+    index = replace(_index(100, []), width=width, height=height)
+    views = Views(frames=32, size=256, geometry="pad", spread=True)
+    assert views.transform().output_size(width, height) == (width, height)
+    (request,) = views.requests_for_interval(index, NAN, NAN)
+    assert request.frames[0] == 0 and request.frames[-1] == 99
+    assert request.frames[1] == 3 and len(request.frames) == 32
+    frame = np.random.default_rng(0).integers(0, 256, (height, width, 3)).astype(np.uint8)
+    clip = crop_resize(frame, request.box, request.size, request.flip)[None]
+    got = normalize(clip, KINETICS_MEAN, KINETICS_STD)
+    exact = center_crop(normalize(frame[None], KINETICS_MEAN, KINETICS_STD), 256)
+    assert np.abs(got - exact).max() < 0.0045  # grey is 115 there, 114.75 here
+
+
+def test_a_short_event_that_is_spread_repeats_its_last_frame() -> None:
+    index = _index(100, [])
+    views = Views(frames=8, size=32, short_side=32, spread=True)
+    (request,) = views.requests_for_interval(index, 0.4, 0.6)
+    assert request.frames.tolist() == [10, 11, 12, 13, 14, 14, 14, 14]
+    assert views.n_views == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from actionspace.datasets import check_files, check_labels, check_times
 from actionspace.datasets.finding import Finding, Info, Inspector, listed, of_video
@@ -57,9 +57,23 @@ def _inspector() -> Inspector:
     return lambda path: inspect(path, exact=False)
 
 
+def _overlap(events: Events) -> Iterator[Finding]:
+    videos = events.videos[events.videos["group"].notna()]
+    trained = set(videos["group"][videos["split"] == "train"])
+    for split in ("val", "test"):
+        groups = videos["group"][videos["split"] == split]
+        shared = int(groups.isin(trained).sum())
+        if shared:
+            message = (
+                f"{shared} of {len(groups)} {split} videos ({shared / len(groups):.1%}) are of a "
+                f"group that is also trained on: figures on them are too high."
+            )
+            yield Finding("error", "group-overlap", message, *_file(events))
+
+
 def _groups(events: Events) -> list[Finding]:
-    """Find groups whose videos lie in several splits."""
-    found = []
+    """Find groups whose videos lie in several splits, and say how much of each split that is."""
+    found = list(_overlap(events))
     videos = events.videos[events.videos["group"].notna() & events.videos["split"].notna()]
     for group, part in videos.groupby("group", sort=True):
         splits = list(dict.fromkeys(part["split"]))

@@ -26,13 +26,14 @@ def check(events: Events, inspect: Inspector, infos: dict[str, Info]) -> list[Fi
         name = str(video["video"])
         path = events.path(name)
         place = of_video(events, name)
-        if not path.is_file():
+        if not path.is_file() and not path.is_dir():
             if video["features"] is None:
                 hint = did_you_mean(path.name, _neighbours(path))
                 message = f"the file {path} does not exist.{hint}"
                 found.append(Finding("error", "missing-file", message, *place))
             continue
-        there[name] = path
+        if path.is_file():  # of folders of pictures, equal ones are not looked for
+            there[name] = path
         info = inspect(path)
         if info.verdict == "bad":
             found.append(Finding("error", "unreadable", f"{name}: {info.reason}", *place))

@@ -9,13 +9,14 @@ class folders ``{train,val,test}/CLASS/``, and the official csv files with clips
 
 from __future__ import annotations
 
-import re
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from actionspace.datasets import kinetics
+from actionspace.datasets.kinetics import Clip
 from actionspace.datasets.sources import find_videos, list_file, only_file
 from actionspace.errors import DataError
-from actionspace.events.formats import class_folders, kinetics_csv, video_list
+from actionspace.events.formats import video_list
 from actionspace.events.labels import join_labels, split_labels
 from actionspace.events.table import Events
 
@@ -45,8 +46,6 @@ CLASSES = (
 )  # fmt: skip
 """The 103 names in alphabetical order; the order of ids in the original lists is unknown."""
 
-_CLIP = re.compile(r"^(.+)_\d{6}_\d{6}$")
-
 
 def plain_name(name: str) -> str:
     """Return a class name without case, spaces and punctuation, as label maps differ in them."""
@@ -67,71 +66,39 @@ def manifest(source: Path, *, val_as_test: bool = True) -> Events:
         DataError: none of the three layouts, or none of the 103 classes in it.
     """
     lists = {s: list_file(source, f"k700_diff_{s}.txt") for s in ("train", "val", "test")}
-    tables = [f for f in sorted(source.rglob("*.csv")) if kinetics_csv.matches(f)]
+    tables = kinetics.csv_files(source)
     if lists["train"]:
-        rows, videos = _from_lists(source, {s: f for s, f in lists.items() if f})
+        clips = _from_lists(source, {s: f for s, f in lists.items() if f})
     elif tables:
-        rows, videos = _from_csv(source, tables)
+        clips = kinetics.present(source, _known(kinetics.listed_in_csv(source, tables)))
     else:
-        rows, videos = _from_folders(source)
-    if not rows:
+        clips = _known(kinetics.in_folders(source))
+    if not clips:
         raise DataError(
             f"{source} has no clip of the 103 classes. Expected k700_diff_train.txt, Kinetics csv "
             f"files, or folders train/<class name>/."
         )
-    used = {row["video"] for row in rows}
-    videos = [v for v in videos if v["video"] in used]
-    if val_as_test and "test" not in {v["split"] for v in videos}:
-        for video in videos:
-            video["split"] = "test" if video["split"] == "val" else video["split"]
-    return Events.from_frames(rows, videos, source)
+    return kinetics.events_of(clips, source, val_as_test)
 
 
-def _clip(name: str, split: str | None) -> dict[str, Any]:
-    stem = Path(name).stem
-    match = _CLIP.match(stem)
-    return {"video": name, "split": split, "group": match[1] if match else stem}
+def _known(clips: list[Clip]) -> list[Clip]:
+    """Return the clips of the 103 classes, their names as here."""
+    named = [(clip, _BY_PLAIN.get(plain_name(split_labels(clip.label)[0]))) for clip in clips]
+    return [replace(clip, label=name) for clip, name in named if name is not None]
 
 
-def _from_folders(source: Path) -> tuple[list[Any], list[Any]]:
-    events = class_folders.read(source, source)
-    rows, videos = [], []
-    for video, label in zip(events.rows["video"], events.rows["label"], strict=True):
-        name = _BY_PLAIN.get(plain_name(split_labels(label)[0]))
-        if name is not None:
-            rows.append({"video": video, "label": name})
-    for video, split in zip(events.videos["video"], events.videos["split"], strict=True):
-        videos.append(_clip(video, split))
-    return rows, videos
-
-
-def _from_csv(source: Path, tables: list[Path]) -> tuple[list[Any], list[Any]]:
-    clips = {Path(p).stem: p for p in find_videos(source).values()}
-    rows, videos = [], []
-    for table in tables:
-        events = kinetics_csv.read(table, source)
-        splits = dict(zip(events.videos["video"], events.videos["split"], strict=True))
-        for video, label in zip(events.rows["video"], events.rows["label"], strict=True):
-            name = _BY_PLAIN.get(plain_name(label))
-            if name is not None and video in clips:
-                rows.append({"video": clips[video], "label": name})
-                videos.append(_clip(clips[video], splits[video]))
-    return rows, videos
-
-
-def _from_lists(source: Path, lists: dict[str, Path]) -> tuple[list[Any], list[Any]]:
+def _from_lists(source: Path, lists: dict[str, Path]) -> list[Clip]:
     """Read ``path id`` lists; the class is told from the path's folder, else from the id."""
-    clips = find_videos(source)
+    there = find_videos(source)
     named = video_list.read_names(only_file(source, "k700_diff_labels.txt"))
     names = named or {str(i): name for i, name in enumerate(CLASSES)}
-    rows, videos = [], []
+    clips = []
     for split, file in lists.items():
         for number, video, labels in video_list.text_lines(file):
             label = " ".join(labels)
             folder = _BY_PLAIN.get(plain_name(Path(video).parent.name))
             if folder is None and label not in names:
                 raise DataError(f"{file}, row {number}: there is no class '{label}'.")
-            path = clips.get(Path(video).name, video)
-            rows.append({"video": path, "label": join_labels([folder or names[label]])})
-            videos.append(_clip(path, split))
-    return rows, videos
+            path = there.get(Path(video).name, video)
+            clips.append(Clip(path, join_labels([folder or names[label]]), split))
+    return clips

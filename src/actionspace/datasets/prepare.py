@@ -17,7 +17,7 @@ from actionspace.events.table import Events
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What ``actionspace list datasets`` says of a data set."""
+    """What ``actionspace list datasets`` says of a data set; ``classes`` are of its first head."""
 
     name: str
     description: str
@@ -54,12 +54,50 @@ _DATASETS = (
         "files, or with k700_diff_{train,val}.txt",
         "val_as_test=false",
     ),
+    DatasetInfo(
+        "ucf50",
+        "UCF50: 6,681 clips of 50 actions, cut from about 25 recordings each",
+        50,
+        "clips belong to their YouTube authors; on the terms of UCF CRCV",
+        "the class folders, unpacked (or download=true: from Kaggle, with kagglehub installed)",
+        "split=groups|published|numbers|leave-one-out seed=N fold=N order=sorted download=true",
+    ),
+    DatasetInfo(
+        "ucf101",
+        "UCF101: 13,320 clips of 101 actions, three official pairs of lists",
+        101,
+        "clips belong to their YouTube authors; on the terms of UCF CRCV",
+        "UCF101.rar and UCF101TrainTestSplits-RecognitionTask.zip, unpacked into one folder",
+        "fold=1..3",
+    ),
+    DatasetInfo(
+        "kinetics",
+        "Kinetics-400, -600 or -700: YouTube clips of human actions",
+        700,
+        "annotation CC BY 4.0; videos belong to their YouTube authors",
+        "the clips with the official csv files, with lists {train,val}*.txt and a label map, or "
+        "in {train,val}/<class>/",
+        "val_as_test=false",
+    ),
+    DatasetInfo(
+        "epic100",
+        "EPIC-KITCHENS-100: about 90,000 segments of kitchen work; heads verb, noun and action",
+        97,
+        "CC BY-NC 4.0 (annotation and videos): not for commercial use",
+        "EPIC_100_*.csv of github.com/epic-kitchens/epic-kitchens-100-annotations, and the videos "
+        "or the rgb_frames or flow_frames",
+        "inputs=videos|rgb|flow challenge=true val_as_test=false participants=P01,P02",
+    ),
 )
 
 _MODULES = {
     "mammalnet": "mammalnet",
     "chimpbehave": "chimpbehave",
     "kinetics700-diff": "kinetics700_diff",
+    "ucf50": "ucf50",
+    "ucf101": "ucf101",
+    "kinetics": "kinetics",
+    "epic100": "epic100",
 }
 
 
@@ -69,12 +107,12 @@ def list_datasets(pattern: str = "*") -> list[DatasetInfo]:
 
 
 def class_names(name: str) -> tuple[str, ...]:
-    """Return a data set's classes in the order of their ids.
+    """Return a data set's classes in the order of their ids, () where its own files name them.
 
     Raises:
         UsageError: there is no such data set.
     """
-    classes: tuple[str, ...] = _module(name).CLASSES
+    classes: tuple[str, ...] = getattr(_module(name), "CLASSES", ())
     return classes
 
 

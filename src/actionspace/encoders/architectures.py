@@ -9,6 +9,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from actionspace.encoders.spec import ClipSpec
+
 Triple = tuple[int, int, int]
 
 
@@ -25,6 +27,8 @@ class SwinArchitecture:
     mlp_ratio: float = 4.0
     qkv_bias: bool = True
     patch_norm: bool = True
+    network = "actionspace.encoders.swin3d:SwinTransformer3D"
+    clip = ClipSpec()
 
     @property
     def dim(self) -> int:
@@ -35,6 +39,15 @@ class SwinArchitecture:
     def widths(self) -> list[int]:
         """Channels of each stage."""
         return [self.embed_dim * 2**i for i in range(len(self.depths))]
+
+    @property
+    def buffer_bytes(self) -> int:
+        """What the index buffers take in a published file."""
+        return sum(self.depths) * math.prod(self.window_size) ** 2 * 8
+
+    def describe(self) -> str:
+        """Say in a few words what it is."""
+        return f"Swin width {self.embed_dim}, depths " + "-".join(map(str, self.depths))
 
     def options(self) -> dict[str, Any]:
         """Return the backbone's keyword arguments."""

@@ -7,25 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
-import importlib
-import importlib.util
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from actionspace.encoders.architectures import BASE, LARGE, SMALL, TINY, SwinArchitecture
-from actionspace.encoders.published import WEIGHTS
-from actionspace.encoders.spec import ClipSpec
-from actionspace.encoders.weights import (
-    SwinWeights,
-    obtain,
-    read_swin,
-    weights_hash,
-    weights_status,
-)
-from actionspace.errors import UsageError, did_you_mean
+from actionspace.encoders.own import own_encoder
+from actionspace.encoders.published import NETWORKS, WEIGHTS
+from actionspace.encoders.reading import Checkpoint, network_class, read_checkpoint
+from actionspace.encoders.spec import SOUND, ClipSpec
+from actionspace.encoders.weight_file import Architecture
+from actionspace.encoders.weights import obtain, weights_hash, weights_status
+from actionspace.errors import UsageError, WeightsError, did_you_mean
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,7 +26,6 @@ if TYPE_CHECKING:
     from actionspace.encoders.encoder import Encoder
 
 UNTRAINED = "untrained:"
-SIZES = {"swin3d_t": TINY, "swin3d_s": SMALL, "swin3d_b": BASE, "swin3d_l": LARGE}
 
 
 @dataclass(frozen=True)
@@ -65,24 +57,25 @@ class EncoderInfo:
         """The clip, in words."""
         c = self.clip
         rate = f" at {c.fps:g} fps" if c.fps else ""
-        return f"{c.frames} frames, stride {c.stride}{rate}, {c.size}x{c.size}"
+        seen = {"rgb": "", "flow": " optical flow"}
+        what = f"{c.size}x{c.size}{seen[c.input]}" if c.input in seen else "sound"
+        return f"{c.frames} frames, stride {c.stride}{rate}, {what}"
 
 
 def list_encoders(pattern: str = "*") -> list[EncoderInfo]:
     """Return the encoders whose name matches ``pattern`` (``*`` and ``?``), without torch."""
-    infos = [_starter_info()]
-    for name, architecture in SIZES.items():
+    infos = [_starter_info(), _logmel_info()]
+    for name, architecture in NETWORKS.items():
         note = "random weights (or weights=FILE)"
-        infos.append(_info(name, architecture, ClipSpec(), "", "untrained", note))
+        infos.append(_info(name, architecture, architecture.clip, "", "untrained", note))
     for entry in WEIGHTS:
-        clip = ClipSpec(frames=entry.frames, stride=entry.stride)
-        status = weights_status(entry)
+        status, clip = weights_status(entry), entry.clip
         infos.append(_info(entry.name, entry.architecture, clip, entry.licence, status, entry.note))
     return [info for info in infos if fnmatch.fnmatch(info.name, pattern)]
 
 
 def _info(
-    name: str, architecture: SwinArchitecture, clip: ClipSpec, licence: str, weights: str, note: str
+    name: str, architecture: Architecture, clip: ClipSpec, licence: str, weights: str, note: str
 ) -> EncoderInfo:
     return EncoderInfo(
         name=name,
@@ -108,6 +101,13 @@ def _starter_info() -> EncoderInfo:
     return replace(info, dim=starter.DIM, parameters=parameters, multiply_adds=cost)
 
 
+def _logmel_info() -> EncoderInfo:
+    from actionspace.video.logmel import LogMel
+
+    note = "loudness of bands of pitch, no network"
+    return EncoderInfo("logmel", 0, 0, LogMel().dim, SOUND, "", "none needed", note)
+
+
 def create_encoder(
     name: str,
     *,
@@ -122,7 +122,7 @@ def create_encoder(
 
     Args:
         name: a name from :func:`list_encoders`; ``untrained:NAME`` for the same network with
-            random weights; a Video Swin weight file of any known layout; or ``module:function``
+            random weights; a weight file of any known network and layout; or ``module:function``
             (``file.py:function``) returning an :class:`~actionspace.encoders.encoder.Encoder`,
             or a module with attributes ``dim`` (channels of its output) and ``clip`` (a
             :class:`ClipSpec`).
@@ -144,11 +144,13 @@ def create_encoder(
         encoder = _file(Path(bare), weights, lora_alpha, options)
         name = Path(bare).name
     elif ":" in bare:
-        encoder = _own(bare, weights, options)
+        encoder = own_encoder(bare, weights, options)
     elif bare == "starter":
         encoder = _starter(untrained, weights, seed, options)
+    elif name == "logmel":
+        encoder = _logmel(weights, options)
     else:
-        encoder = _swin(bare, untrained, weights, seed, lora_alpha, options)
+        encoder = _known(bare, untrained, weights, seed, lora_alpha, options)
     encoder.name = name
     if clip is not None:
         encoder.set_clip(clip)
@@ -167,7 +169,17 @@ def _starter(
     return load_starter(trained=not untrained, seed=seed)
 
 
-def _swin(
+def _logmel(weights: str | Path | None, options: dict[str, Any]) -> Encoder:
+    from actionspace.encoders.sound import LogMelEncoder
+    from actionspace.video.logmel import LogMel
+
+    if weights is not None:
+        raise UsageError("Encoder 'logmel' has no weights; leave them out.")
+    _check_options(LogMel, options)
+    return LogMelEncoder(LogMel(**options))
+
+
+def _known(
     name: str,
     untrained: bool,
     weights: str | Path | None,
@@ -175,68 +187,69 @@ def _swin(
     lora_alpha: float | None,
     options: dict[str, Any],
 ) -> Encoder:
-    from actionspace.encoders.encoder import Encoder
-    from actionspace.encoders.swin3d import SwinTransformer3D
-
     published = {entry.name: entry for entry in WEIGHTS}
     if name in published:
         entry = published[name]
-        architecture, licence = entry.architecture, entry.licence
-        clip = ClipSpec(frames=entry.frames, stride=entry.stride)
+        architecture, clip, licence = entry.architecture, entry.clip, entry.licence
         source = None if untrained else weights or name
-    elif name in SIZES:
-        architecture, licence, clip, source = SIZES[name], "", ClipSpec(), weights
+    elif name in NETWORKS:
+        architecture, licence, source = NETWORKS[name], "", weights
+        clip = architecture.clip
     else:
         raise _unknown(name)
     if untrained and weights is not None:
         raise UsageError(f"'{UNTRAINED}{name}' is random by name; leave out weights={weights}.")
-    _check_options(SwinTransformer3D, options)
-    with _seeded(seed):
-        backbone = SwinTransformer3D(**architecture.options() | options)
-    digest = f"untrained-seed{seed}"
+    _check_options(network_class(architecture.network), options)
+    arguments, read = architecture.options(), None
     if source is not None:
-        digest = _load(backbone, name, source, lora_alpha)
-    return Encoder(
-        backbone,
-        name=name,
-        dim=backbone.dim,
-        clip=clip,
-        licence=licence if weights is None else "",
-        weights_hash=digest,
-        options=options,
-    )
+        path = obtain(source)
+        read = read_checkpoint(path, lora_alpha=lora_alpha)
+        arguments |= {key: read.told[key] for key in read.told.keys() & arguments.keys()}
+    with _seeded(seed):
+        backbone = network_class(architecture.network)(**arguments | options)
+    digest = f"untrained-seed{seed}"
+    if read is not None:
+        hint = f"By its shapes the file is {read.name}; create that instead of {name}."
+        digest = _fit(backbone, read, f"{path} into {name}", hint)
+    return _encoder(backbone, name, clip, options, licence if weights is None else "", digest)
 
 
 def _file(
     path: Path, weights: str | Path | None, lora_alpha: float | None, options: dict[str, Any]
 ) -> Encoder:
-    from actionspace.encoders.encoder import Encoder
-    from actionspace.encoders.swin3d import SwinTransformer3D
-
     if weights is not None:
         raise UsageError(f"{path} is a weight file itself; leave out weights={weights}.")
-    _check_options(SwinTransformer3D, options)
-    read = read_swin(path, lora_alpha=lora_alpha)
-    backbone = SwinTransformer3D(**read.guess.architecture.options() | options)
-    digest = _fit(backbone, read, f"{path} into {read.guess.name} with {options}", "")
+    read = read_checkpoint(path, lora_alpha=lora_alpha)
+    if read.options is None:
+        raise WeightsError(
+            f"{path} is {read.name}, so its options cannot be told; create the network by name "
+            f"with them, and weights={path}."
+        )
+    network = network_class(read.network)
+    _check_options(network, options)
+    backbone = network(**read.options | options)
+    digest = _fit(backbone, read, f"{path} into {read.name} with {options}", "")
+    clip = NETWORKS[read.name].clip if read.name in NETWORKS else ClipSpec()
+    return _encoder(backbone, path.name, clip, options, "", digest)
+
+
+def _encoder(
+    backbone: Any, name: str, clip: ClipSpec, options: dict[str, Any], licence: str, digest: str
+) -> Encoder:
+    from actionspace.encoders.encoder import Encoder
+
     return Encoder(
         backbone,
-        name=path.name,
+        name=name,
         dim=backbone.dim,
-        clip=ClipSpec(),
+        clip=clip,
+        licence=licence,
         weights_hash=digest,
         options=options,
     )
 
 
-def _load(backbone: nn.Module, name: str, source: str | Path, lora_alpha: float | None) -> str:
-    path = obtain(source)
-    read = read_swin(path, lora_alpha=lora_alpha)
-    hint = f"By its shapes the file is {read.guess.name}; create that instead of {name}."
-    return _fit(backbone, read, f"{path} into {name}", hint)
-
-
-def _fit(backbone: nn.Module, read: SwinWeights, what: str, hint: str) -> str:
+def _fit(backbone: nn.Module, read: Checkpoint, what: str, hint: str) -> str:
     """Put the weights in and return their hash."""
     from actionspace.encoders.fit import fit_state
 
@@ -257,78 +270,11 @@ def _check_options(factory: Any, options: dict[str, Any]) -> None:
 
 
 def _unknown(name: str) -> UsageError:
-    known = ["starter", *SIZES, *(entry.name for entry in WEIGHTS)]
+    known = ["starter", "logmel", *NETWORKS, *(entry.name for entry in WEIGHTS)]
     return UsageError(
         f"Unknown encoder '{name}'.{did_you_mean(name, known)} Known: {', '.join(known)}; "
         f"'{UNTRAINED}NAME' for random weights; your own as 'module:function'."
     )
-
-
-def _own(name: str, weights: str | Path | None, options: dict[str, Any]) -> Encoder:
-    import torch
-    from torch import nn
-
-    from actionspace.encoders.checkpoint import load_state
-    from actionspace.encoders.encoder import Encoder
-    from actionspace.encoders.fit import fit_state
-
-    made = _call(name, options)
-    if not isinstance(made, nn.Module):
-        raise UsageError(f"{name} returned {type(made).__name__}; expected a torch module.")
-    if weights is not None:
-        fit_state(made, load_state(weights), what=f"{weights} into {name}")
-    if not isinstance(made, Encoder):
-        dim, clip = getattr(made, "dim", None), getattr(made, "clip", None)
-        if not isinstance(dim, int) or not isinstance(clip, ClipSpec):
-            raise UsageError(
-                f"{name} returned a {type(made).__name__} without what is needed to feed it: set "
-                f"its attributes dim (int, channels of the output; now {dim!r}) and clip "
-                f"(actionspace.encoders.spec.ClipSpec; now {clip!r}), or return an Encoder."
-            )
-        made = Encoder(made, name=name, dim=dim, clip=clip, options=options)
-    made.weights_hash = made.weights_hash or weights_hash(made.state_dict())
-    made.eval()
-    c = made.clip
-    with torch.no_grad():
-        made.forward_features(torch.zeros(1, 3, c.frames, c.size, c.size))
-    return made
-
-
-def _call(name: str, options: dict[str, Any]) -> object:
-    place, _, function = name.rpartition(":")
-    try:
-        module = _import_file(Path(place)) if place.endswith(".py") else _import_name(place)
-    except ImportError as e:
-        raise UsageError(
-            f"Cannot import '{place}' for encoder '{name}': {e}. Run from the folder it lies in, "
-            f"or write path/to/file.py:{function}."
-        ) from e
-    factory = getattr(module, function, None)
-    if not callable(factory):
-        public = [n for n in vars(module) if not n.startswith("_")]
-        raise UsageError(f"'{place}' has no function '{function}'.{did_you_mean(function, public)}")
-    try:
-        return factory(**options)
-    except TypeError as e:
-        raise UsageError(f"Calling {name} with options {options} failed: {e}.") from e
-
-
-def _import_name(place: str) -> Any:
-    sys.path.insert(0, str(Path.cwd()))  # Installed commands do not look in the current folder.
-    try:
-        return importlib.import_module(place)
-    finally:
-        sys.path.pop(0)
-
-
-def _import_file(path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(f"_actionspace_own_{path.stem}", path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise ImportError(f"{path} does not exist")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module.__name__] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @contextlib.contextmanager

@@ -70,9 +70,9 @@ class Encoder(nn.Module):
         }
 
     def prepare(self, clips: Tensor) -> Tensor:
-        """Normalise uint8 RGB clips [B, T, H, W, 3] to float32 [B, 3, T, H, W] on this device."""
+        """Normalise uint8 clips [B, T, H, W, C] to float32 [B, C, T, H, W] on this device."""
         x = clips.to(self.mean.device, non_blocking=True).permute(0, 4, 1, 2, 3).float()
-        return (x - self.mean.view(3, 1, 1, 1)) / self.std.view(3, 1, 1, 1)
+        return (x - self.mean.view(-1, 1, 1, 1)) / self.std.view(-1, 1, 1, 1)
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Encode normalised clips [B, 3, T, H, W] into features [B, D, T', H', W'].

@@ -10,9 +10,13 @@ from actionspace.errors import WeightsError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+_COUNTER = ".num_batches_tracked"
+
 
 def fit_state(module: nn.Module, state: Mapping[str, Tensor], *, what: str, hint: str = "") -> None:
     """Load ``state`` into ``module``; every name and shape must agree.
+
+    Only the counters of BatchNorm may be missing, as in files older than them; they are 0 then.
 
     Args:
         module: where the weights go.
@@ -25,6 +29,8 @@ def fit_state(module: nn.Module, state: Mapping[str, Tensor], *, what: str, hint
             left as it was.
     """
     own = module.state_dict()
+    counters = {name: 0 * value for name, value in own.items() if name.endswith(_COUNTER)}
+    state = counters | dict(state)
     problems = []
     if missing := [name for name in own if name not in state]:
         problems.append(f"missing: {_short(missing)}")
@@ -39,7 +45,7 @@ def fit_state(module: nn.Module, state: Mapping[str, Tensor], *, what: str, hint
         problems.append(f"other shapes: {_short(shapes)}")
     if problems:
         raise WeightsError(f"{what} does not fit. " + "; ".join(problems) + f". {hint}".rstrip())
-    module.load_state_dict(dict(state))
+    module.load_state_dict(state)
 
 
 def _short(items: Sequence[str], most: int = 4) -> str:

@@ -1,4 +1,4 @@
-"""The published files this library knows: weights and split lists, with where they come from.
+"""What this library knows by name: networks, published weights and split lists, and their origin.
 
 Data only. No published SHA-256 exists for any of them except torchvision's, whose file names
 carry its first eight digits; the others are said to be unverified when they are loaded.
@@ -6,23 +6,16 @@ carry its first eight digits; the others are said to be unverified when they are
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-
-from actionspace.encoders.architectures import (
-    BASE,
-    BASE_1K,
-    BASE_SSV2,
-    SMALL,
-    TINY,
-    SwinArchitecture,
-)
+from actionspace.encoders.architectures import BASE, BASE_1K, BASE_SSV2, LARGE, SMALL, TINY
+from actionspace.encoders.published_resnet import RESNET_FILES, RESNET_NETWORKS
+from actionspace.encoders.published_x3d import X3D_FILES, X3D_NETWORKS
+from actionspace.encoders.spec import ClipSpec
+from actionspace.encoders.weight_file import APACHE, Architecture, WeightFile
 
 _SWIN = "https://github.com/SwinTransformer/storage/releases/download/v1.0.4/"
 _UAS = "https://github.com/franktpmvu/Universal-Action-Space/releases/download/"
 _TORCHVISION = "https://download.pytorch.org/models/"
 
-_APACHE = "Apache-2.0 (of the code; weights not licensed apart)"
 _BSD = "BSD-3-Clause (of the code; weights not licensed apart)"
 _UNSTATED = "not stated"
 
@@ -51,59 +44,23 @@ MAMMALNET = (
 )
 
 
-@dataclass(frozen=True)
-class WeightFile:
-    """A published weight file.
+#: Networks by name, whatever their weights.
+NETWORKS: dict[str, Architecture] = {
+    "swin3d_t": TINY,
+    "swin3d_s": SMALL,
+    "swin3d_b": BASE,
+    "swin3d_l": LARGE,
+    **{network.name: network for network in (*X3D_NETWORKS, *RESNET_NETWORKS)},
+}
 
-    Attributes:
-        name: what to ask for; also the name of the encoder it makes.
-        url: where it is downloaded from.
-        architecture: what it fits.
-        classes: outputs of its head.
-        label_set: what those outputs are.
-        labels: their names in order, empty where no reliable list is at hand.
-        licence: licence as stated by its publisher.
-        sha256: of the file, whole or its first digits; empty = none published.
-        note: published accuracy and origin (not checked here).
-        frames, stride: the clip it was trained on.
-        mirror: a second address of the same published file.
-    """
-
-    name: str
-    url: str
-    architecture: SwinArchitecture
-    classes: int
-    label_set: str
-    licence: str
-    note: str
-    labels: tuple[str, ...] = ()
-    sha256: str = ""
-    frames: int = 32
-    stride: int = 2
-    mirror: str = ""
-
-    @property
-    def filename(self) -> str:
-        """Name of the file in the cache; unique among the published ones."""
-        publisher = self.url.split("/")[3] if "github.com" in self.url else "torchvision"
-        return f"{publisher.lower()}-{self.url.rsplit('/', 1)[1]}"
-
-    @property
-    def megabytes(self) -> float:
-        """About how large the file is (weights in float32 and index buffers)."""
-        tokens = math.prod(self.architecture.window_size)
-        index = sum(self.architecture.depths) * tokens**2 * 8
-        return (self.architecture.parameters(self.classes) * 4 + index) / 1e6
-
-
-WEIGHTS: tuple[WeightFile, ...] = (
+_SWIN_FILES = (
     WeightFile(
         "swin3d_t_k400",
         _SWIN + "swin_tiny_patch244_window877_kinetics400_1k.pth",
         TINY,
         400,
         "kinetics400",
-        _APACHE,
+        APACHE,
         "Video Swin, ImageNet-1K start; published top-1 78.8",
     ),
     WeightFile(
@@ -112,7 +69,7 @@ WEIGHTS: tuple[WeightFile, ...] = (
         SMALL,
         400,
         "kinetics400",
-        _APACHE,
+        APACHE,
         "Video Swin, ImageNet-1K start; published top-1 80.6",
     ),
     WeightFile(
@@ -121,7 +78,7 @@ WEIGHTS: tuple[WeightFile, ...] = (
         BASE_1K,
         400,
         "kinetics400",
-        _APACHE,
+        APACHE,
         "Video Swin, ImageNet-1K start; published top-1 80.6",
     ),
     WeightFile(
@@ -130,7 +87,7 @@ WEIGHTS: tuple[WeightFile, ...] = (
         BASE,
         400,
         "kinetics400",
-        _APACHE,
+        APACHE,
         "Video Swin, ImageNet-22K start; published top-1 82.7",
         mirror=_UAS + "Pre-train/swin_base_patch244_window877_kinetics400_22k.pth",
     ),
@@ -140,7 +97,7 @@ WEIGHTS: tuple[WeightFile, ...] = (
         BASE,
         600,
         "kinetics600",
-        _APACHE,
+        APACHE,
         "Video Swin, ImageNet-22K start; published top-1 84.0",
         mirror=_UAS + "Pre-train/swin_base_patch244_window877_kinetics600_22k.pth",
     ),
@@ -159,7 +116,7 @@ WEIGHTS: tuple[WeightFile, ...] = (
         BASE_SSV2,
         174,
         "something-something-v2",
-        _APACHE,
+        APACHE,
         "Video Swin, Kinetics-400 start, 32 frames spread over the video; published top-1 69.6",
     ),
     WeightFile(
@@ -221,7 +178,7 @@ WEIGHTS: tuple[WeightFile, ...] = (
         _UNSTATED,
         "UAS linear probe; published top-1 93.7, mean class 65.8",
         labels=CHIMPBEHAVE,
-        stride=1,
+        clip=ClipSpec(stride=1),
     ),
     WeightFile(
         "uas_chimpbehave_k600",
@@ -232,7 +189,7 @@ WEIGHTS: tuple[WeightFile, ...] = (
         _UNSTATED,
         "UAS linear probe; published top-1 93.5, mean class 72.3",
         labels=CHIMPBEHAVE,
-        stride=1,
+        clip=ClipSpec(stride=1),
     ),
     WeightFile(
         "uas_chimpbehave_k700",
@@ -243,9 +200,11 @@ WEIGHTS: tuple[WeightFile, ...] = (
         _UNSTATED,
         "UAS linear probe; published top-1 94.2, mean class 56.4",
         labels=CHIMPBEHAVE,
-        stride=1,
+        clip=ClipSpec(stride=1),
     ),
 )
+
+WEIGHTS: tuple[WeightFile, ...] = (*_SWIN_FILES, *X3D_FILES, *RESNET_FILES)
 
 # Split lists released beside the weights: name -> address.
 SPLIT_LISTS: dict[str, str] = {

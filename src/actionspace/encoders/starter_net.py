@@ -57,7 +57,7 @@ class StarterNet(nn.Module):
         brightness, then change, in 8 x 8 cells of the far look, and the same of the near look; x
         and y of the near look's centre (-1 to 1). Maps and centre are equal at all places.
         """
-        batch = len(x)
+        batch = x.shape[0]  # len() would fix the batch size of an exported graph
         grey = x.mean(dim=1)
         centre = motion_centre(grey)
         looks = torch.cat([F.adaptive_avg_pool2d(grey, LOOK), glimpse(grey, centre)])

@@ -4,32 +4,19 @@ from __future__ import annotations
 
 import fnmatch
 import logging
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from actionspace.encoders.checkpoint import load_state, read_weights, weights_hash
+from actionspace.encoders.checkpoint import load_state, weights_hash
 from actionspace.encoders.download import download, verify_hash
-from actionspace.encoders.keys import (
-    Guess,
-    Layout,
-    detect_layout,
-    guess_architecture,
-    merge_original_lora,
-    split_head,
-    to_plain,
-)
-from actionspace.encoders.published import SPLIT_LISTS, WEIGHTS, WeightFile
+from actionspace.encoders.published import SPLIT_LISTS, WEIGHTS
+from actionspace.encoders.reading import Checkpoint, read_checkpoint, read_swin
+from actionspace.encoders.weight_file import WeightFile
 from actionspace.errors import UsageError, WeightsError, did_you_mean
 from actionspace.paths import atomic_path, cache_dir
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 __all__ = [
-    "SwinWeights",
+    "Checkpoint",
     "WeightInfo",
     "convert_checkpoint",
     "download_split_list",
@@ -37,6 +24,7 @@ __all__ = [
     "list_weights",
     "load_state",
     "obtain",
+    "read_checkpoint",
     "read_swin",
     "weights_hash",
     "weights_path",
@@ -58,27 +46,6 @@ class WeightInfo:
     verified: str
     url: str
     note: str
-
-
-@dataclass(frozen=True)
-class SwinWeights:
-    """A Video Swin weight file, read and brought to plain names.
-
-    Attributes:
-        backbone: plain tensors of the backbone, adapters merged.
-        head: ``weight`` and ``bias`` of its linear head, or empty.
-        layout: the names the file used.
-        guess: the architecture its shapes tell.
-        merged_lora: whether adapters of the original LoRA code were merged.
-        notes: what else the file said about itself.
-    """
-
-    backbone: dict[str, Tensor]
-    head: dict[str, Tensor]
-    layout: Layout
-    guess: Guess
-    merged_lora: bool
-    notes: Mapping[str, Any]
 
 
 def find_weights(name: str) -> WeightFile:
@@ -116,8 +83,7 @@ def list_weights(pattern: str = "*") -> list[WeightInfo]:
         WeightInfo(
             name=entry.name,
             status=weights_status(entry),
-            architecture=f"Swin width {entry.architecture.embed_dim}, depths "
-            + "-".join(map(str, entry.architecture.depths)),
+            architecture=entry.architecture.describe(),
             classes=entry.classes,
             label_set=entry.label_set,
             licence=entry.licence,
@@ -166,63 +132,26 @@ def download_split_list(name: str, folder: str | Path) -> Path:
     return download(SPLIT_LISTS[name], Path(folder) / name)
 
 
-def read_swin(path: str | Path, *, lora_alpha: float | None = None) -> SwinWeights:
-    """Read a Video Swin file of any known layout, merging the original's LoRA adapters.
-
-    Args:
-        path: the file.
-        lora_alpha: the ``lora_alpha`` of the run that made it; needed only for files with
-            adapters that do not carry their configuration.
-
-    Raises:
-        WeightsError: the file cannot be read, is of another make, or has adapters whose
-            ``lora_alpha`` is not known.
-    """
-    state, notes = read_weights(path)
-    try:
-        layout = detect_layout(state)
-        plain = to_plain(state, layout)
-        adapted = any(".lora_" in name for name in plain)
-        if adapted:
-            plain = merge_original_lora(plain, lora_alpha or _noted_alpha(notes))
-        guess = guess_architecture(plain)
-    except WeightsError as e:
-        raise WeightsError(f"{path}: {e}") from e
-    backbone, head = split_head(plain)
-    return SwinWeights(backbone, head, layout, guess, adapted, notes)
-
-
-def _noted_alpha(notes: Mapping[str, Any]) -> float | None:
-    """Read ``lora_alpha`` from the configuration that official checkpoints carry as text."""
-    found = re.search(r"lora_alpha\W+?(None|[\d.]+)", str(notes.get("config", "")))
-    if found is None:
-        raise WeightsError(
-            "the file has LoRA adapters but does not say their lora_alpha; pass lora_alpha= as "
-            "that run had it (its rank, if it was left at None)."
-        )
-    return None if found[1] == "None" else float(found[1])
-
-
 def convert_checkpoint(
     path: str | Path, out: str | Path, *, lora_alpha: float | None = None
-) -> SwinWeights:
+) -> Checkpoint:
     """Write a checkpoint of any known layout as plain safetensors, and return what it was.
 
     The file's metadata names the architecture, the number of classes and where it came from.
 
     Raises:
-        WeightsError: as :func:`read_swin`.
+        WeightsError: as :func:`read_checkpoint`.
         ActionspaceError: ``out`` cannot be written.
     """
     from safetensors.torch import save_file
 
-    read = read_swin(path, lora_alpha=lora_alpha)
+    read = read_checkpoint(path, lora_alpha=lora_alpha)
     tensors = dict(read.backbone) | {f"head.{name}": value for name, value in read.head.items()}
     metadata = {
         "format": "pt",
-        "actionspace": "swin3d",
-        "architecture": read.guess.name,
-        "num_classes": str(read.guess.classes),
+        "actionspace": read.network.rpartition(".")[2].partition(":")[0],
+        "architecture": read.name,
+        "num_classes": str(read.classes),
         "source_layout": read.layout,
         "merged_lora": str(read.merged_lora).lower(),
         "weights_hash": weights_hash(read.backbone),

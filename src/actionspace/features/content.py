@@ -1,4 +1,7 @@
-"""The hash of a video's bytes, remembered by path, size and modification time."""
+"""The hash of a video's bytes, remembered by path, size and modification time.
+
+A folder of pictures is hashed by the names and bytes of what it holds.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from actionspace.errors import VideoError
-from actionspace.paths import cache_dir, sha256_file
+from actionspace.paths import cache_dir, sha256_file, sha256_json
+from actionspace.video.frame_folder import is_flow_folder
 
 
 def content_hash(path: str | Path) -> str:
-    """Return the SHA-256 of a file, from the cache if path, size and mtime are as they were.
+    """Return the SHA-256 of a video, from the cache if path, size and mtime are as they were.
 
     The cache is a convenience: if it cannot be read or written, the file is hashed again.
 
@@ -21,14 +25,25 @@ def content_hash(path: str | Path) -> str:
     """
     path = Path(path).absolute()
     try:
-        facts = path.stat()
-        known = _recall(str(path), facts.st_size, facts.st_mtime_ns)
+        files = _pictures(path) if path.is_dir() else [path]
+        facts = [f.stat() for f in files]
+        size, mtime = sum(f.st_size for f in facts), max((f.st_mtime_ns for f in facts), default=0)
+        known = _recall(str(path), size, mtime)
         if known is None:
-            known = sha256_file(path)
-            _remember(str(path), facts.st_size, facts.st_mtime_ns, known)
+            known = sha256_file(path) if files == [path] else _hash_folder(files)
+            _remember(str(path), size, mtime, known)
         return known
     except OSError as e:
         raise VideoError(f"Cannot read {path}: {e.strerror or e}.") from e
+
+
+def _pictures(folder: Path) -> list[Path]:
+    inside = folder.rglob("*") if is_flow_folder(folder) else folder.iterdir()
+    return sorted(p for p in inside if p.is_file() and not p.name.startswith("."))
+
+
+def _hash_folder(files: list[Path]) -> str:
+    return sha256_json([[f.name, sha256_file(f)] for f in files])
 
 
 def _recall(path: str, size: int, mtime: int) -> str | None:

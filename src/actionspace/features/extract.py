@@ -80,6 +80,7 @@ def extract(
 
     _check_options(dtype, policy, batch_size)
     grid = Grid.of(views or views_of(encoder), rows, hop)
+    _check_input(encoder, grid.views)
     compute = forward.compute_dtype(precision, forward.device_of(encoder))
     fingerprint = encoder.identity | grid.as_dict() | _normalisation(encoder)
     fingerprint |= {"decode": DECODE_VERSION, "compute": compute, "dtype": dtype}
@@ -101,6 +102,7 @@ def extract(
             seed=seed,
             part_seconds=part_seconds,
             policy=policy,
+            sound=getattr(encoder, "sound", None),
         )
         store.summary = run.run(todo, threads, time_limit, progress)
     if progress:
@@ -111,7 +113,8 @@ def extract(
 def views_of(encoder: Encoder) -> Views:
     """Return the single view an encoder asks for."""
     c = encoder.clip
-    return Views(c.frames, c.stride, c.size, c.short_side, c.geometry, c.resize, fps=c.fps)
+    sizes = {name: getattr(c, name) for name in ("frames", "stride", "size", "short_side")}
+    return Views(**sizes, geometry=c.geometry, resize=c.resize, fps=c.fps, flow=c.flow)
 
 
 def _check_options(dtype: str, policy: str, batch_size: int | None) -> None:
@@ -124,6 +127,16 @@ def _check_options(dtype: str, policy: str, batch_size: int | None) -> None:
             raise UsageError(f"{name}='{value}' is none of {', '.join(known)}.{hint}")
     if batch_size is not None and batch_size < 1:
         raise UsageError(f"batch_size is {batch_size}; expected at least 1 clip.")
+
+
+def _check_input(encoder: Encoder, views: Views) -> None:
+    wants = encoder.clip.input == "flow"
+    if wants != (views.flow is not None):
+        raise UsageError(
+            f"Encoder '{encoder.name}' looks at {encoder.clip.input}, the views show "
+            f"{'optical flow' if views.flow else 'pictures'}. Set "
+            f"flow={encoder.clip.flow!r} in the views."
+        )
 
 
 def _normalisation(encoder: Encoder) -> dict[str, Any]:

@@ -103,8 +103,10 @@ class Grid:
         clip = {name: getattr(v, name) for name in ("frames", "stride", "size", "short_side")}
         how = {name: getattr(v, name) for name in ("geometry", "resize", "out_of_bound", "fps")}
         chosen = {"clips": v.clips} if self.rows == "events" else {"hop": self.hop}
-        drawn = {"augment": v.augment, "seed": v.seed} if v.augment else {}
-        return clip | how | chosen | drawn | {"rows": self.rows, "views": self.n_views}
+        drawn = {"augment": v.augment, "seed": v.seed} | v.unusual if v.augment else {}
+        special: dict[str, Any] = {"flow": v.flow} if v.flow else {}
+        special |= {"spread": True} if v.spread else {}
+        return clip | how | chosen | drawn | special | {"rows": self.rows, "views": self.n_views}
 
     def lay_out(
         self, source: Source, key: str, content: str, index: FrameIndex

@@ -21,6 +21,7 @@ from actionspace.progress import bar
 from actionspace.video.clips import ClipRequest, Policy
 from actionspace.video.index import FrameIndex
 from actionspace.video.loader import ClipLoader, Job, JobResult, decode_threads
+from actionspace.video.logmel import LogMel
 
 if TYPE_CHECKING:
     from actionspace.features.forward import Forward
@@ -41,6 +42,8 @@ class Run:
     seed: int
     part_seconds: float
     policy: Policy
+    sound: LogMel | None = None
+    """The spectrogram, for an encoder that listens."""
     _laid_out: dict[str, Rows] = field(default_factory=dict)
     _queue: list[tuple[Assembly, Batch | JobResult]] = field(default_factory=list)
     _queued: int = 0
@@ -93,7 +96,8 @@ class Run:
             self._laid_out[key] = rows
             return asked[committed_clips(self.store, key) :]
 
-        return Job(key, source.path, requests, self.grid.views.transform(source.crop))
+        transform = self.sound or self.grid.views.transform(source.crop)
+        return Job(key, source.path, requests, transform)
 
     def _sweep(
         self, jobs: list[Job], threads: int | None, time_limit: float | None, show: bool

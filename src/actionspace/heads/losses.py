@@ -44,6 +44,11 @@ def binary_cross_entropy(
 
 
 def smooth_labels(labels: Tensor, classes: int, amount: float) -> Tensor:
-    """Return soft labels ``[N, C]``: one-hot rows with ``amount`` spread over all classes."""
-    hot = functional.one_hot(labels, classes).to(torch.get_default_dtype())
+    """Return soft labels ``[N, C]``: ``amount`` of each row is spread over all classes.
+
+    Labels are class numbers ``[N]``, or soft already.
+    """
+    hot = labels
+    if labels.ndim == 1:
+        hot = functional.one_hot(labels, classes).to(torch.get_default_dtype())
     return hot * (1 - amount) + amount / classes

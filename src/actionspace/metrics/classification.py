@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from actionspace.errors import DataError
-from actionspace.metrics.confusion import count_pairs, mean_f1, mean_recall
+from actionspace.metrics import confusion
+from actionspace.metrics.confusion import count_pairs, f1s, mean_f1, mean_recall
 from actionspace.metrics.inputs import (
     Bools,
     Floats,
@@ -106,9 +107,48 @@ def mean_class_accuracy(
 macro_accuracy = mean_class_accuracy
 
 
-def macro_f1(scores: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """Return F1 averaged over the classes seen in labels or predictions."""
-    return float(mean_f1(score_confusion(scores, labels, weights)))
+def macro_f1(
+    scores: ArrayLike,
+    labels: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    every_class: bool = False,
+) -> float:
+    """Return F1 averaged over the classes seen in labels or predictions.
+
+    ``every_class`` averages over all columns, those that never occur counting as zero.
+    """
+    matrix = score_confusion(scores, labels, weights)
+    return float(f1s(matrix).mean() if every_class else mean_f1(matrix))
+
+
+def weighted_f1(scores: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None) -> float:
+    """Return F1 averaged over classes by the share of rows that truly are of each."""
+    return float(confusion.weighted_f1(score_confusion(scores, labels, weights)))
+
+
+def micro_f1(scores: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None) -> float:
+    """Return F1 counted over all classes together: with one label per row, the accuracy."""
+    return float(confusion.micro_f1(score_confusion(scores, labels, weights)))
+
+
+def per_class_recall(
+    scores: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None
+) -> Floats:
+    """Return the share of each class's rows that are found ``[C]``; NaN without ground truth."""
+    matrix = score_confusion(scores, labels, weights)
+    recall: Floats = np.diagonal(matrix) / or_nan(matrix.sum(axis=1))
+    return recall
+
+
+def balanced_accuracy(
+    scores: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None
+) -> float:
+    """Return recall averaged over the classes that have ground truth.
+
+    :func:`mean_class_accuracy` also counts those that are predicted and never true, as zero.
+    """
+    return float(np.nanmean(per_class_recall(scores, labels, weights)))
 
 
 def score_confusion(
@@ -202,9 +242,9 @@ def per_class_table(
     matrix = score_confusion(array, _checked(array, labels, classes))
     support, guessed, right = matrix.sum(axis=1), matrix.sum(axis=0), np.diagonal(matrix)
     columns = {
-        "precision": divide(right, guessed),
+        "precision": confusion.precisions(matrix),
         "recall": right / or_nan(support),
-        "f1": divide(2 * right, support + guessed),
+        "f1": f1s(matrix),
         "ap": per_class_average_precision(array, labels),
     }
     return [
@@ -220,7 +260,7 @@ def single_label_metrics(
     """Return every measure of one-label classification under its name in ``metrics.json``.
 
     ``top{k}_accuracy`` for each k, ``micro_accuracy``, ``mean_class_accuracy``,
-    ``macro_top{k}_accuracy``, ``macro_f1``, ``map``.
+    ``macro_top{k}_accuracy``, ``macro_f1``, ``weighted_f1``, ``micro_f1``, ``map``.
     """
     array = as_scores(scores)
     truth = _checked(array, labels, classes)
@@ -231,6 +271,8 @@ def single_label_metrics(
         "mean_class_accuracy": float(mean_recall(matrix)),
         **{f"macro_top{i}_accuracy": macro_top_k_accuracy(array, truth, i) for i in k},
         "macro_f1": float(mean_f1(matrix)),
+        "weighted_f1": float(confusion.weighted_f1(matrix)),
+        "micro_f1": float(confusion.micro_f1(matrix)),
         "map": mean_average_precision(array, truth),
     }
 

@@ -19,18 +19,28 @@ def count_pairs(truth: Ints, guess: Ints, classes: int, weights: Floats | None =
     return flat.reshape(classes, classes).astype(np.float64)
 
 
+def recalls(confusion: Floats) -> Floats:
+    """Return recall per class ``[..., C]`` of confusion matrices; 0 without ground truth."""
+    return divide(np.diagonal(confusion, axis1=-2, axis2=-1), confusion.sum(axis=-1))
+
+
+def precisions(confusion: Floats) -> Floats:
+    """Return precision per class ``[..., C]`` of confusion matrices; 0 if never predicted."""
+    return divide(np.diagonal(confusion, axis1=-2, axis2=-1), confusion.sum(axis=-2))
+
+
+def f1s(confusion: Floats) -> Floats:
+    """Return F1 per class ``[..., C]`` of confusion matrices; 0 for a class that never occurs."""
+    both = confusion.sum(axis=-1) + confusion.sum(axis=-2)
+    return divide(2 * np.diagonal(confusion, axis1=-2, axis2=-1), both)
+
+
 def mean_recall(confusion: Floats, left_out: Bools | None = None) -> Floats:
     """Return mean class accuracy of confusion matrices ``[..., C, C]``; NaN for an empty one.
 
     Classes of ``left_out`` (bool ``[..., C]``) are not part of the mean.
     """
-    truth, guess = confusion.sum(axis=-1), confusion.sum(axis=-2)
-    recall = divide(np.diagonal(confusion, axis1=-2, axis2=-1), truth)
-    seen = (truth > 0) | (guess > 0)
-    if left_out is not None:
-        seen &= ~left_out
-    total: Floats = np.where(seen, recall, 0.0).sum(axis=-1)
-    return total / or_nan(seen.sum(axis=-1))
+    return _mean_of_seen(recalls(confusion), confusion, left_out)
 
 
 def mean_f1(confusion: Floats, left_out: Bools | None = None) -> Floats:
@@ -38,13 +48,28 @@ def mean_f1(confusion: Floats, left_out: Bools | None = None) -> Floats:
 
     Classes of ``left_out`` (bool ``[..., C]``) are not part of the mean.
     """
-    truth, guess = confusion.sum(axis=-1), confusion.sum(axis=-2)
-    both = truth + guess
-    f1 = divide(2 * np.diagonal(confusion, axis1=-2, axis2=-1), both)
-    seen = both > 0
+    return _mean_of_seen(f1s(confusion), confusion, left_out)
+
+
+def weighted_f1(confusion: Floats) -> Floats:
+    """Return F1 averaged by support of confusion matrices ``[..., C, C]``; NaN for an empty one."""
+    support: Floats = confusion.sum(axis=-1)
+    total: Floats = (f1s(confusion) * support).sum(axis=-1)
+    return total / or_nan(support.sum(axis=-1))
+
+
+def micro_f1(confusion: Floats) -> Floats:
+    """Return F1 over all classes together, which with one label per row is the accuracy."""
+    right: Floats = np.trace(confusion, axis1=-2, axis2=-1)
+    return right / or_nan(confusion.sum(axis=(-2, -1)))
+
+
+def _mean_of_seen(values: Floats, confusion: Floats, left_out: Bools | None) -> Floats:
+    """Return the mean over the classes seen in labels or predictions."""
+    seen = (confusion.sum(axis=-1) > 0) | (confusion.sum(axis=-2) > 0)
     if left_out is not None:
         seen &= ~left_out
-    total: Floats = np.where(seen, f1, 0.0).sum(axis=-1)
+    total: Floats = np.where(seen, values, 0.0).sum(axis=-1)
     return total / or_nan(seen.sum(axis=-1))
 
 

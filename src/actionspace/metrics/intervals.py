@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from actionspace.errors import DataError, UsageError
 from actionspace.metrics.classification import predicted, ranks, top_k_hits
-from actionspace.metrics.confusion import mean_f1, mean_recall
+from actionspace.metrics.confusion import mean_f1, mean_recall, micro_f1, weighted_f1
 from actionspace.metrics.framewise import Tallies
 from actionspace.metrics.inputs import (
     Bools,
@@ -244,12 +244,6 @@ def _average_precision(scores: Floats, positive: Bools, member: Ints, counts: In
     return total / or_nan(right[:, -1])
 
 
-def _trace_share(confusion: Floats, _: Bools) -> Floats:
-    right: Floats = np.trace(confusion, axis1=-2, axis2=-1)
-    total: Floats = confusion.sum(axis=(-2, -1))
-    return right / total
-
-
 def _confusions(
     truth: Ints, guess: Ints, classes: int, member: Ints, counts: Ints
 ) -> Iterator[Floats]:
@@ -262,7 +256,9 @@ def _confusions(
 
 
 CONFUSION_MEASURES: dict[str, Callable[[Floats, Bools], Floats]] = {
-    "micro_accuracy": _trace_share,
+    "micro_accuracy": lambda confusion, _: micro_f1(confusion),
     "mean_class_accuracy": mean_recall,
     "macro_f1": mean_f1,
+    "weighted_f1": lambda confusion, _: weighted_f1(confusion),
+    "micro_f1": lambda confusion, _: micro_f1(confusion),
 }

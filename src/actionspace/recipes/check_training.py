@@ -19,10 +19,10 @@ def check_training(recipe: RecognitionRecipe, where: str) -> list[Finding]:
     """Return what is wrong with how a recipe trains its head in the loop.
 
     Args:
-        recipe: the recipe; its ``training`` section counts with ``mode=head``.
+        recipe: the recipe; with ``mode=probe`` its ``training`` section does not count.
         where: the file or name that findings give.
     """
-    severity: Literal["error", "warning"] = "error" if recipe.mode == "head" else "warning"
+    severity: Literal["error", "warning"] = "error" if recipe.looped else "warning"
     stops = [Finding(severity, "training", text, where) for text in _stops(recipe)]
     return stops + [Finding("warning", "training", text, where) for text in _futile(recipe)]
 

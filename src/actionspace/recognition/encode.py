@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -49,8 +50,13 @@ def build_views(
         resize=resize,
         clips=config.clips,
         augment=config.augment,
+        spread=config.spread,
+        flip=config.flip,
+        speed=config.speed,
+        jitter=config.jitter,
         out_of_bound=config.out_of_bound,
         fps=config.fps or spec.fps,
+        flow=(config.flow or spec.flow) if spec.input == "flow" else None,
         seed=seed,
     )
 
@@ -65,6 +71,7 @@ class Encoding:
         features: Features | str | os.PathLike[str] | None = None,
         encoder: Encoder | None = None,
         expect: dict[str, Any] | None = None,
+        adapted: Path | None = None,
     ) -> None:
         """Prepare; nothing is read or run yet.
 
@@ -73,12 +80,20 @@ class Encoding:
             features: a store (or its path) to use instead of the encoder.
             encoder: an encoder made already.
             expect: the ``encoder`` entry of a run; another encoder is refused.
+            adapted: the run folder that holds what ``recipe.mode`` made of the encoder.
+
+        Raises:
+            RunError: the features are not those of the adapted encoder.
         """
         self.recipe = recipe
-        self._encoder = encoder
+        self._base = encoder if adapted is not None else None
+        self._encoder = encoder if adapted is None else None
         self._expect = expect or {}
+        self._adapted = adapted
         place = features if features is not None else recipe.features
         self._given = _open(place, recipe.feature_options)
+        if self._given is not None and adapted is not None:
+            self._check_features(self._given)
         self._dense: dict[Path, tuple[Features, set[str]]] = {}
 
     @property
@@ -99,16 +114,34 @@ class Encoding:
             RunError: its weights are not those the run was trained with.
         """
         if self._encoder is None:
-            from actionspace.encoders.create import create_encoder
+            self._encoder = self._make()
+        self._check(self._encoder)
+        return self._encoder
 
-            self._encoder = create_encoder(
-                self.recipe.encoder,
-                weights=self._weights(),
+    def adapted(self, folder: Path) -> Encoding:
+        """Return the same with the encoder that a training left in a run folder."""
+        return Encoding(self.recipe, encoder=self.encoder, adapted=folder)
+
+    def _make(self) -> Encoder:
+        from actionspace.encoders.create import UNTRAINED, create_encoder
+        from actionspace.recognition.adapted import load_encoder
+
+        folder, mode, name = self._adapted, self.recipe.mode, self.recipe.encoder
+        if self._base is not None:
+            encoder = copy.deepcopy(self._base)
+        else:
+            whole = folder is not None and mode != "lora"  # the run holds all of its weights
+            encoder = create_encoder(
+                UNTRAINED + name.removeprefix(UNTRAINED) if whole else name,
+                weights=None if whole else self._weights(),
                 device=self.device,
                 **self.recipe.encoder_options,
             )
-        self._check(self._encoder)
-        return self._encoder
+            if not name.startswith(UNTRAINED):
+                encoder.name = encoder.name.removeprefix(UNTRAINED)
+        if folder is not None:
+            load_encoder(folder, encoder, mode)
+        return encoder
 
     @property
     def one_grid(self) -> bool:
@@ -130,6 +163,7 @@ class Encoding:
             "licence": encoder.licence,
             "dim": encoder.dim,
             "parameters": sum(p.numel() for p in encoder.parameters()),
+            **({"adapted": self.recipe.mode} if self._adapted is not None else {}),
         }
 
     def span_seconds(self, fps: float) -> float:
@@ -234,6 +268,15 @@ class Encoding:
                 f"{self._expect.get('weights_hash')}."
             )
         return weights
+
+    def _check_features(self, given: Features) -> None:
+        weights = dict(getattr(given, "fingerprint", {})).get("weights")
+        if weights != self._expect.get("weights_hash"):
+            raise RunError(
+                f"The run was trained with mode={self.recipe.mode}, so it needs the features of "
+                f"its own encoder ({self._expect.get('weights_hash')}); these are of {weights}. "
+                "Leave out features=."
+            )
 
     def _check(self, encoder: Encoder) -> None:
         expected = self._expect.get("weights_hash")

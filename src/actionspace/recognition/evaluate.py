@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from actionspace.errors import DataError, RunError
+from actionspace.errors import DataError, RunError, UsageError
 from actionspace.paths import write_json
 from actionspace.recognition import data as manifest
 from actionspace.recognition.encode import Encoding
@@ -158,7 +158,8 @@ def recipe_of(
     """Return the recipe a run was trained with, with what differs on this machine.
 
     Raises:
-        RunError: the config is not a linear probe's.
+        RunError: the config is not of recognition.
+        UsageError: weights were given, and the run holds its own.
     """
     from actionspace.config import parse
     from actionspace.errors import ConfigError
@@ -167,6 +168,10 @@ def recipe_of(
         recipe = parse(RecognitionRecipe, run.config, str(run.path / "config.yaml"))
     except ConfigError as e:
         raise RunError(f"{e}. The run is of another version; train it again.") from e
+    if weights is not None and recipe.mode in ("full", "layers"):
+        raise UsageError(
+            f"{run.path} holds the weights of its encoder (mode={recipe.mode}); leave out weights=."
+        )
     changed = {k: v for k, v in (("weights", weights), ("device", device)) if v is not None}
     return recipe.model_copy(update=changed)
 
@@ -180,7 +185,7 @@ def encoding_of(
     """Return where a run's features come from.
 
     The store it was trained on is used again for the videos it holds (``events``); else its
-    encoder, whose weights must be the same.
+    encoder, whose weights must be the same, as the run adapted it.
     """
     stored = recipe.features
     recipe = recipe.model_copy(update={"features": None})
@@ -194,7 +199,8 @@ def encoding_of(
                 f"{run.path} was trained on features of another make ({stored}); give the "
                 "features of these videos as features=."
             )
-    return Encoding(recipe, features=features, expect=about)
+    adapted = run.path if recipe.adapts else None
+    return Encoding(recipe, features=features, expect=about, adapted=adapted)
 
 
 def _manifest(

@@ -1,4 +1,4 @@
-"""Train a linear head: by a direct solver or in the loop, evaluate it, leave a run."""
+"""Train a classifier: by a direct solver or in the loop, evaluate it, leave a run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from actionspace.encoders.encoder import Encoder
     from actionspace.events.table import Events
     from actionspace.features.foreign import Features
-    from actionspace.training.loop import Outcome
 
 
 def train(
@@ -36,14 +35,14 @@ def train(
     resume: bool = False,
     report: bool = True,
 ) -> Run:
-    """Train a linear head and leave a run folder.
+    """Train a linear head, with its encoder as the mode says, and leave a run folder.
 
     With ``mode="probe"`` the strength of the penalty is chosen on the validation split (where there
     is none, on grouped inner folds of the training split) and the head is refitted on training and
     validation data. With ``mode="head"`` it learns from the training split in the loop, and from
-    the validation split its temperature and thresholds. Then the test split is evaluated. With
-    folds every group is tested once by a head that never saw it; the head that stays is fitted on
-    everything.
+    the validation split its temperature and thresholds; with ``lora``, ``full`` and ``layers`` the
+    encoder learns with it. Then the test split is evaluated. With folds every group is tested once
+    by a head (and encoder) that never saw it; the head that stays is fitted on everything.
 
     Under ``torchrun`` all processes train in the loop, everything else is done by the main one.
 
@@ -71,7 +70,7 @@ def train(
     if given is None:
         raise UsageError("Give the labelled videos as data=MANIFEST (a CSV file or a folder).")
     run = Run(Path(out))
-    looped = recipe.mode == "head"
+    looped = recipe.looped
     if not is_main_process() and not looped:
         return run  # there is nothing to share
     if resume and looped:
@@ -141,7 +140,7 @@ def _save(
         trainable_parameters=head,
         total_parameters=head + int(about.get("parameters") or 0),
         extra={
-            **_loop_facts(task.outcome),
+            **_loop_facts(task),
             "encoder": about,
             "data": {
                 "videos": len(task.events.videos),
@@ -155,9 +154,11 @@ def _save(
     )
 
 
-def _loop_facts(outcome: Outcome | None) -> dict[str, Any]:
-    """Return what the loop knows better; of parameters it may not have seen the encoder's."""
-    if outcome is None:
+def _loop_facts(task: Task) -> dict[str, Any]:
+    """Return what the loop knows better; a frozen encoder it may not have seen."""
+    if task.outcome is None:
         return {}
-    facts = {k: v for k, v in outcome.facts.items() if not k.endswith("_parameters")}
-    return facts | {"training_notes": outcome.notes}
+    facts = dict(task.outcome.facts)
+    if not task.recipe.adapts:
+        facts = {k: v for k, v in facts.items() if not k.endswith("_parameters")}
+    return facts | {"training_notes": task.outcome.notes}

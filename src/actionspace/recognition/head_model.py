@@ -1,4 +1,4 @@
-"""The network that mode=head trains: a frozen encoder, or none, a linear head, and its loss."""
+"""The network that the loop trains: an encoder (frozen, adapted or none), a head, its loss."""
 
 from __future__ import annotations
 
@@ -44,6 +44,9 @@ class HeadLoss(nn.Module):
     """Cross-entropy of one label per sample, or binary cross-entropy of several.
 
     The mean is always over samples, also of weighted ones, so that the parts of a step add up.
+
+    Attributes:
+        multi_label: whether a sample may have several labels.
     """
 
     weight: Tensor | None
@@ -59,14 +62,20 @@ class HeadLoss(nn.Module):
         super().__init__()
         self._classes = classes
         self._smoothing = config.label_smoothing
+        self.multi_label = targets.ndim == 2
         weight = balance(targets, classes) if config.class_weight == "balanced" else None
         self.register_buffer("weight", weight, persistent=False)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of logits ``[B, C]``; targets int64 ``[B]`` or bool ``[B, C]``."""
+        """Return the loss of logits ``[B, C]``.
+
+        Targets are class numbers int64 ``[B]`` or bool ``[B, C]``; or soft, float ``[B, C]``, of
+        mixed samples of either kind.
+        """
         weight = self.weight
-        if targets.ndim == 2:
-            each = None if weight is None else torch.where(targets, weight[1], weight[0])
+        if self.multi_label:
+            targets = targets.to(logits.dtype)
+            each = None if weight is None else torch.lerp(weight[0], weight[1], targets)
             return binary_cross_entropy(logits, targets, class_weight=each)
         labels = targets
         if self._smoothing:
@@ -102,8 +111,12 @@ def balance(targets: np.ndarray, classes: int) -> Tensor:
 class HeadModel(nn.Module):
     """Logits ``[B, C]`` of uint8 clips ``[B, T, H, W, 3]``, or of features ``[B, D]``.
 
-    The encoder computes as it does when features are stored, in its own precision and without
-    gradients: what is learnt from clips is what is learnt from a store of the same views.
+    A frozen encoder computes as it does when features are stored, in its own precision and without
+    gradients: what is learnt from clips is what is learnt from a store of the same views. One that
+    is trained computes in the loop's precision.
+
+    Attributes:
+        frozen: whether nothing but the head is trained.
     """
 
     def __init__(
@@ -112,6 +125,7 @@ class HeadModel(nn.Module):
         loss: HeadLoss,
         encoder: Encoder | None = None,
         *,
+        frozen: bool = True,
         precision: str = "auto",
         stochastic_depth: bool = False,
     ) -> None:
@@ -120,17 +134,19 @@ class HeadModel(nn.Module):
         Args:
             head: what is trained.
             loss: what it is trained by.
-            encoder: frozen here; None = the inputs are features.
-            precision: arithmetic of the encoder.
-            stochastic_depth: compat: leave drop path active in the frozen encoder.
+            encoder: None = the inputs are features.
+            frozen: freeze the encoder; False = what of it is trained is set already.
+            precision: arithmetic of a frozen encoder.
+            stochastic_depth: compat: leave drop path active in what is frozen.
         """
         super().__init__()
         self.head = head
         self.loss = loss
         self.encoder = encoder
+        self.frozen = frozen
         self._precision = precision
         self._stochastic_depth = stochastic_depth
-        if encoder is not None:
+        if encoder is not None and frozen:
             freeze(encoder)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -138,12 +154,14 @@ class HeadModel(nn.Module):
         return self.head(self._encode(x))  # type: ignore[no-any-return]
 
     def set_training(self) -> None:
-        """Train the head; the encoder stays in evaluation mode, but for drop path as asked."""
+        """Train; what is frozen stays in evaluation mode, but for drop path as asked."""
         drops = self._stochastic_depth
         train_mode(self, (lambda module: isinstance(module, DropPath)) if drops else None)
 
     def _encode(self, x: Tensor) -> Tensor:
-        if self.encoder is None:
+        if self.encoder is None or x.ndim == 2:  # features
             return x
+        if not self.frozen:
+            return self.encoder(self.encoder.prepare(x)).float()  # type: ignore[no-any-return]
         with torch.no_grad(), arithmetic(self._precision, x.device):
             return self.encoder(self.encoder.prepare(x)).float()  # type: ignore[no-any-return]

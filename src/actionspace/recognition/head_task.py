@@ -1,16 +1,18 @@
-"""A linear head as a task of the trainer: losses of a step, metrics of the validation split."""
+"""A classifier as a task of the trainer: losses of a step, metrics of the validation split."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from actionspace.errors import DataError
 from actionspace.heads.linear import to_probabilities
 from actionspace.metrics.classification import (
     mean_average_precision,
@@ -21,26 +23,45 @@ from actionspace.metrics.classification import (
 from actionspace.recognition.head_model import HeadModel
 from actionspace.recognition.probe import Average
 from actionspace.recognition.rows import Rows
-from actionspace.recognition.view_table import ViewTable
+from actionspace.training.augment.augment import Augment
 from actionspace.training.pictures import confusion_picture
 from actionspace.training.task import Evaluation, Evaluator, Samples
+
+#: How many times fewer clips fit into memory where an encoder is trained than where it only runs.
+GRADIENT_COST = 8
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What validation clips are of.
+
+    Attributes:
+        targets: int64 class numbers ``[R]``, or bool ``[R, C]`` with several labels.
+        weight: float64 ``[R]``: one over the views of the event, so that events count alike.
+        event: int64 ``[R]``: number of the event.
+    """
+
+    targets: np.ndarray
+    weight: np.ndarray
+    event: np.ndarray
 
 
 @dataclass(frozen=True)
 class Validation:
-    """The validation split: its feature rows, encoded once, and how they become metrics.
+    """The validation split, in views that are the same in each epoch, and its metrics.
 
-    The encoder is frozen and the views are fixed, so that nothing but the head has to run again.
+    Where the encoder is frozen the views are feature rows, encoded once, so that nothing but the
+    head has to run again; else they are clips.
 
     Attributes:
-        table: every row of every event as a sample.
-        rows: the same rows with targets and events.
+        samples: every view of every event.
+        rows: what they are of, in the same order.
         classes: class names.
-        average: how the rows of an event are averaged.
+        average: how the views of an event are averaged.
     """
 
-    table: ViewTable
-    rows: Rows
+    samples: Samples
+    rows: Rows | Truth
     classes: Sequence[str]
     average: Average
 
@@ -86,19 +107,21 @@ def _means(values: np.ndarray, event: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class HeadTask:
-    """Learn a linear head.
+    """Learn a linear head, and what of its encoder is not frozen.
 
     Attributes:
         model: the head, with its encoder where samples are clips.
         train: clips of events, or their features; batches are ``(inputs, targets)``.
         val: what it is judged by, if there is anything.
         clips_at_once: clips that one forward pass should hold, None = by encoder and device.
+        augment: what is changed in training clips; batches then are those of ``Numbered``.
     """
 
     model: HeadModel
     train: Samples
     val: Validation | None
     clips_at_once: int | None = None
+    augment: Augment | None = None
 
     def pass_limit(self, device: torch.device) -> int | None:
         """Return the clips one forward pass should hold; of features any number fits."""
@@ -106,21 +129,30 @@ class HeadTask:
             return None
         from actionspace.features.forward import default_batch_size
 
-        return self.clips_at_once or default_batch_size(self.model.encoder)
+        fits = default_batch_size(self.model.encoder)
+        if not self.model.frozen:
+            fits = max(fits // GRADIENT_COST, 1)
+        return self.clips_at_once or fits
 
     def set_training(self, model: nn.Module) -> None:
-        """Train the head, not the encoder."""
+        """Train the head and what of the encoder is not frozen."""
         self.model.set_training()
 
-    def step(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-        """Return the loss and how well the batch was recognised."""
-        inputs, targets = batch
+    def step(self, model: nn.Module, batch: Any) -> dict[str, Tensor]:
+        """Return the loss and how well the batch was recognised, mixed clips by the larger part."""
+        if self.augment is None:
+            inputs, targets = batch
+        else:
+            (inputs, targets), indices, epoch = batch
+            inputs, targets = self.augment(inputs, targets, indices, epoch)
         logits = model(inputs).float()
         found = logits.detach()
         losses = {"loss": self.model.loss(logits, targets)}
-        if targets.ndim == 2:
-            right = ((found > 0) == targets).all(dim=1)
+        if self.model.loss.multi_label:
+            right = ((found > 0) == (targets > 0.5)).all(dim=1)
             return losses | {"exact_match_accuracy": right.float().mean()}
+        if targets.ndim == 2:
+            targets = targets.argmax(dim=1)
         k = min(5, found.shape[1])
         hits = found.topk(k, dim=1).indices == targets[:, None]
         return losses | {
@@ -129,13 +161,20 @@ class HeadTask:
         }
 
     def evaluate(self, model: nn.Module, evaluator: Evaluator) -> Evaluation | None:
-        """Judge the head on the validation split."""
+        """Judge it on the validation split.
+
+        Raises:
+            DataError: not one clip of the split can be read.
+        """
         if self.val is None:
             return None
         numbers: list[np.ndarray] = []
         logits: list[np.ndarray] = []
-        for batch in evaluator.batches(self.val.table):
-            features, _ = batch.data
+        for batch in evaluator.batches(self.val.samples):
+            inputs, _ = batch.data
             numbers.append(batch.indices)
-            logits.append(self.model.head(features).float().cpu().numpy())
-        return self.val.judge(*evaluator.gather(numbers, logits))
+            logits.append(self.model(inputs).float().cpu().numpy())
+        found = evaluator.gather(numbers, logits)
+        if not len(found[0]):
+            raise DataError("None of the validation clips can be read; check the manifest.")
+        return self.val.judge(*found)

@@ -1,7 +1,8 @@
-"""Train the linear head in the loop: on clips decoded on the fly, or on cached views."""
+"""Train in the loop: a head on clips decoded on the fly or on cached views, or its encoder too."""
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,21 +11,28 @@ import numpy as np
 from actionspace.errors import DataError
 from actionspace.heads.linear import LinearHead
 from actionspace.recognition import data as manifest
+from actionspace.recognition.adapt import adapt
+from actionspace.recognition.adapted import save_encoder
 from actionspace.recognition.clip_samples import ClipSamples
 from actionspace.recognition.head import Fits, Fitted, as_fitted, calibrate
 from actionspace.recognition.head_model import HeadLoss, HeadModel, LinearLayer
-from actionspace.recognition.head_task import HeadTask, Validation
+from actionspace.recognition.head_task import HeadTask, Truth, Validation
 from actionspace.recognition.recipe import RecognitionRecipe
-from actionspace.recognition.rows import Rows
+from actionspace.recognition.rows import Rows, join
 from actionspace.recognition.view_table import ViewTable
+from actionspace.training.augment.augment import Augment
+from actionspace.training.augment.numbered import Numbered
 from actionspace.training.loop import Outcome, fit
 from actionspace.training.machine import is_main_process
 from actionspace.training.run import Run
 from actionspace.training.turns import main_first
 
 if TYPE_CHECKING:
+    from actionspace.encoders.encoder import Encoder
     from actionspace.events.table import Events
     from actionspace.recognition.task import Task
+    from actionspace.training.task import Samples
+    from actionspace.video.views import Views
 
 NAMED = 5  # events that a message names
 
@@ -72,7 +80,8 @@ def train_heads(task: Task, run: Run, *, resume: bool) -> tuple[Fits, Outcome]:
     """Train the head that stays, and with folds one for each; all processes come here together.
 
     Temperature and thresholds are set on the validation split; with folds on what each fold's head
-    says of the videos it has not seen.
+    says of the videos it has not seen. Where the encoder is trained as well, it is left in the run
+    (and in its folds), and the task goes on with it.
 
     Args:
         task: the recognition task, prepared.
@@ -84,22 +93,32 @@ def train_heads(task: Task, run: Run, *, resume: bool) -> tuple[Fits, Outcome]:
         RunError, Interrupted: see :func:`actionspace.training.loop.fit`.
     """
     recipe, folds = task.recipe, range(task.recipe.folds or 0)
+    validates = not folds and task.has_labels("val")
     with main_first(task.encoding.device, recipe.training.timeout):
         learnt = None if task.from_clips else _encoded(task, "train")
-        judged = _encoded(task, "val") if folds or task.has_labels("val") else None
+        judged = None
+        if recipe.adapts:
+            _ = task.encoding.encoder  # its weights are downloaded once
+        elif folds or validates:
+            judged = _encoded(task, "val")
     task.say(_describe_views(recipe))
-    if judged is None and recipe.training.early_stop is not None:
+    if not (folds or validates) and recipe.training.early_stop is not None:
         task.say("Without a validation split training.early_stop has nothing to go by.")
-    trainer = _Trainer(task, learnt, None if folds else judged, resume)
+    trainer = _Trainer(task, learnt, None if folds else judged, validates, resume)
     each = [trainer.train(Run(run.path / "folds" / str(k)), k) for k in folds]
     final = trainer.train(run)
-    if judged is None:
+    if not is_main_process():  # nothing is left to do together
+        return Fits(as_fitted(final.head)), trainer.outcome()
+    if recipe.adapts:
+        task.take_adapted(run)
+        judged = _encoded(task, "val") if validates else None
+    if folds:
+        fits = _calibrate_folds(task, each, final, judged)
+    elif judged is None:
         fits = Fits(as_fitted(final.head))
-    elif not folds:
+    else:
         held_out = final.judge(judged.rows)
         fits = Fits(calibrate(final.head, judged.rows, held_out, scale=recipe.head.calibrate))
-    else:
-        fits = _calibrate_folds(task, each, final, judged.rows)
     outcome = trainer.outcome()
     for note in (outcome.progress.stopped_early, *fits.final.notes):
         if note:
@@ -125,20 +144,38 @@ def _encoded(task: Task, purpose: Literal["train", "val"]) -> Encoded:
     return Encoded(events, rows)
 
 
-def _calibrate_folds(task: Task, each: list[Trained], final: Trained, rows: Rows) -> Fits:
+def _calibrate_folds(
+    task: Task, each: list[Trained], final: Trained, judged: Encoded | None
+) -> Fits:
     """Calibrate every head on what the folds' heads say of rows they have not seen.
 
     A fold's own head leaves out the videos it is tested on.
+
+    Args:
+        task: with the folds' encoders, if they have their own.
+        each: the head of each fold.
+        final: the head that stays.
+        judged: rows of all videos; None = each fold's encoder sees them in its own way.
     """
-    seen = [np.isin(rows.videos, list(task.learnt(k))) for k in range(len(each))]
-    held_out = np.empty((len(rows.videos), len(final.head.classes)), np.float32)
-    for trained, mask in zip(each, seen, strict=True):
-        held_out[~mask] = trained.judge(rows.where(~mask))
+    parts: list[Rows] = []
+    for fold in range(len(each)):
+        if judged is None:
+            parts.append(task.held_out_rows(fold))
+        else:
+            parts.append(judged.rows.where(~_of(judged.rows, task.learnt(fold))))
+    rows = parts[0] if len(parts) == 1 else join(parts)
+    held_out = np.concatenate([t.judge(part) for t, part in zip(each, parts, strict=True)])
     scale = task.recipe.head.calibrate
     fitted: list[Fitted] = []
-    for trained, mask in zip(each, seen, strict=True):
+    for fold, trained in enumerate(each):
+        mask = _of(rows, task.learnt(fold))
         fitted.append(calibrate(trained.head, rows.where(mask), held_out[mask], scale=scale))
     return Fits(calibrate(final.head, rows, held_out, scale=scale), fitted)
+
+
+def _of(rows: Rows, videos: set[str]) -> np.ndarray:
+    """Return a mask ``[R]`` of the rows of some videos."""
+    return np.isin(rows.videos, list(videos))
 
 
 @dataclass
@@ -149,7 +186,9 @@ class _Trainer:
     learnt: Encoded | None
     """Rows to learn from, None = clips."""
     judged: Encoded | None
-    """What a head is judged by while it learns."""
+    """What a head is judged by while it learns, None = clips if ``validates``."""
+    validates: bool
+    """Whether there is a validation split to judge by."""
     resume: bool
     outcomes: list[Outcome] = field(default_factory=list)
 
@@ -164,7 +203,8 @@ class _Trainer:
         model = HeadModel(
             LinearLayer(about["dim"], len(told.classes), recipe.head, seed=recipe.training.seed),
             HeadLoss(truth, len(told.classes), recipe.head),
-            task.encoding.encoder if task.from_clips else None,
+            self._encoder(),
+            frozen=not recipe.adapts,
             precision=recipe.clips.precision,
             stochastic_depth=recipe.clips.stochastic_depth,
         )
@@ -177,8 +217,13 @@ class _Trainer:
             "samples": len(samples),
             "fold": fold,
         }
+        augment: Augment | None = None
+        batches: Samples = samples
+        if recipe.augment.active and isinstance(samples, ClipSamples):
+            augment = Augment(recipe.augment, told.classes, recipe.training.seed)
+            batches = Numbered(samples)
         outcome = fit(
-            HeadTask(model, samples, self._validation(), recipe.clips.batch_size),
+            HeadTask(model, batches, self._validation(), recipe.clips.batch_size, augment),
             recipe.training,
             run,
             identity=identity,
@@ -186,7 +231,21 @@ class _Trainer:
             resume=resume,
         )
         self.outcomes.append(outcome)
+        if recipe.adapts and is_main_process():
+            assert model.encoder is not None
+            save_encoder(run.path, model.encoder, recipe.mode)
         return Trained(model.head.as_head(told.classes, told.multi_label), untaught)
+
+    def _encoder(self) -> Encoder | None:
+        """Return the encoder that clips go through, its own copy where it is trained."""
+        task = self.task
+        if not task.from_clips:
+            return None
+        encoder = task.encoding.encoder
+        if task.recipe.adapts:
+            encoder = copy.deepcopy(encoder)
+            adapt(encoder, task.recipe)
+        return encoder
 
     def outcome(self) -> Outcome:
         """Return what the last training came to, with the facts of those of folds."""
@@ -213,18 +272,32 @@ class _Trainer:
             views = task.encoding.views("train")
             if views.augment:
                 views = replace(views, augment=_views_seen(recipe))
-            limit = recipe.clips.time_limit
-            samples = ClipSamples(events, views, task.column, task.targets, time_limit=limit)
+            samples = self._clips(events, views)
         told = task.targets
         truth = manifest.targets(events, task.column, told.classes, told.multi_label)
         return samples, truth.values[samples.owner]
 
+    def _clips(self, events: Events, views: Views, *, evaluate: bool = False) -> ClipSamples:
+        task = self.task
+        limit = task.recipe.clips.time_limit
+        return ClipSamples(
+            events, views, task.column, task.targets, evaluate=evaluate, time_limit=limit
+        )
+
     def _validation(self) -> Validation | None:
-        if self.judged is None:
+        task, average = self.task, self.task.recipe.evaluation.average
+        told = task.targets
+        if self.judged is not None:
+            table = ViewTable(self.judged.events, self.judged.rows, take="all")
+            return Validation(table, self.judged.rows, told.classes, average)
+        if not (self.validates and task.recipe.adapts):
             return None
-        table = ViewTable(self.judged.events, self.judged.rows, take="all")
-        average = self.task.recipe.evaluation.average
-        return Validation(table, self.judged.rows, self.task.targets.classes, average)
+        events, views = task.part("val"), task.encoding.views("val")
+        clips = self._clips(events, views, evaluate=True)
+        truth = manifest.targets(events, task.column, told.classes, told.multi_label)
+        owner = clips.owner
+        weight = np.full(len(owner), 1 / views.n_views)
+        return Validation(clips, Truth(truth.values[owner], weight, owner), told.classes, average)
 
     def _untaught(self, truth: np.ndarray, fold: int | None) -> np.ndarray:
         """Return the numbers of the classes that no sample is of, and name them."""
@@ -254,7 +327,7 @@ def _views_seen(recipe: RecognitionRecipe) -> int:
 
 def _describe_views(recipe: RecognitionRecipe) -> str:
     if not recipe.clips.train.augment:
-        return "Training events are seen without augmentation (clips.train.augment=0)."
+        return "Training events are cut the same way in each epoch (clips.train.augment=0)."
     if recipe.inputs == "clips":
         return "Each training event is seen in another random view in every epoch."
     return f"{_views_seen(recipe)} stored random views of each training event are taken in turn."

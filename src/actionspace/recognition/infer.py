@@ -74,7 +74,7 @@ def infer(
     reading = Reading(probe.head.multi_label, average)
     has_truth = probe.column in events.heads and manifest.use(events, probe.column).any()
     labelled, p_clips = _label_clips(probe, clips, events if has_truth else None, raw[0], reading)
-    found, p_found = _find_events(probe, plan.untrimmed, raw[-1], config, reading)
+    found, p_found = find_events(probe, plan.untrimmed, raw[-1], config, reading)
     rows = pd.concat([f for f in (labelled, found) if len(f)] or [labelled], ignore_index=True)
     reasons = {v: why for scores in raw for v, why in scores.reasons.items()}
     table, logits = to_table(raw)
@@ -198,7 +198,7 @@ def name_labels(probe: Probe, probabilities: np.ndarray) -> str | None:
     return join_labels(names) or None
 
 
-def _find_events(
+def find_events(
     probe: Probe,
     videos: Sequence[str],
     raw: RawScores,

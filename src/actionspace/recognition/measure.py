@@ -77,7 +77,7 @@ def measure(
     Raises:
         DataError: there is no truth, or it has videos that were neither predicted nor skipped.
     """
-    events = truth if truth is not None else _own_truth(predictions)
+    events = truth if truth is not None else own_truth(predictions)
     column = next(iter(predictions.labels["heads"]))
     manifest.check_column(events, column)
     _check_videos(predictions, events)
@@ -121,7 +121,7 @@ def score_events(predictions: Predictions, events: Events, column: str, average:
     """
     about = predictions.labels["heads"][column]
     multi, names = bool(about.get("multi_label")), predictions.classes(column)
-    values = _values(predictions, events, column, Reading.of(about, average))
+    values = event_values(predictions, events, column, Reading.of(about, average))
     used = manifest.use(events, column)
     kept = _kept_classes(predictions, names, set(events.classes(column)))
     values, names = values[:, kept], [names[i] for i in kept]
@@ -148,7 +148,13 @@ def score_events(predictions: Predictions, events: Events, column: str, average:
     )
 
 
-def _values(predictions: Predictions, events: Events, column: str, reading: Reading) -> np.ndarray:
+def event_values(
+    predictions: Predictions, events: Events, column: str, reading: Reading
+) -> np.ndarray:
+    """Return the probabilities ``[E, C]`` that predictions give events; NaN where they give none.
+
+    From the raw scores where they were kept, else those of the predicted event with the same id.
+    """
     if column in predictions.raw and len(predictions.rows):
         seconds = dict(
             zip(
@@ -175,7 +181,12 @@ def _kept_classes(predictions: Predictions, names: list[str], true: set[str]) ->
     return [i for i, name in enumerate(names) if name != drop or name in true]
 
 
-def _own_truth(predictions: Predictions) -> Events:
+def own_truth(predictions: Predictions) -> Events:
+    """Return the annotated events that predictions brought along.
+
+    Raises:
+        DataError: they brought none.
+    """
     from actionspace.events.table import Events
 
     if predictions.truth is None:
@@ -279,7 +290,7 @@ def frame_pairs(predictions: Predictions, events: Events, column: str) -> FrameP
     for video in events.videos["video"]:
         if video not in searched or video not in facts.index:
             continue
-        guess = predictions.events.for_video(video).rename(columns={column: "label"})
+        guess = _as_label(predictions.events.for_video(video), column)
         rows = events.for_video(video)
         duration = float(facts["duration"][video])
         if np.isnan(duration):
@@ -288,8 +299,7 @@ def frame_pairs(predictions: Predictions, events: Events, column: str) -> FrameP
         step = 1 / (rate if rate > 0 else FRAMES_PER_SECOND)
         start = np.arange(max(1, round(duration / step))) * step
         times = np.stack([start, start + step], axis=1)
-        true = rows[rows["status"] == "event"].drop(columns="label") if column != "label" else rows
-        true = true[true["status"] == "event"].rename(columns={column: "label"})
+        true = _as_label(rows[rows["status"] == "event"], column)
         mask = _annotated(events, video, rows, times.mean(axis=1))
         if not mask.any():
             continue
@@ -300,6 +310,13 @@ def frame_pairs(predictions: Predictions, events: Events, column: str) -> FrameP
         pairs.masks.append(mask)
         pairs.groups.append(groups[video])
     return pairs
+
+
+def _as_label(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return the events with the labels of a head as their ``label``."""
+    if column == "label":
+        return rows
+    return rows.drop(columns="label", errors="ignore").rename(columns={column: "label"})
 
 
 def _annotated(events: Events, video: str, rows: pd.DataFrame, middle: np.ndarray) -> np.ndarray:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from actionspace.errors import UsageError
 from actionspace.recognition.evaluate import encoding_of, recipe_of, same_splits
+from actionspace.recognition.exported import Exported, is_exported
 from actionspace.recognition.infer import Mode, infer
 from actionspace.recognition.inputs import Input, resolve
 from actionspace.recognition.probe import Average, Background, Probe
+from actionspace.recognition.recipe import RecognitionRecipe
 from actionspace.training.export import export
 from actionspace.training.predictions import Predictions, write_predictions
 from actionspace.training.run import Run
@@ -19,6 +23,17 @@ from actionspace.training.run import Run
 if TYPE_CHECKING:
     from actionspace.events.table import Events
     from actionspace.features.foreign import Features
+    from actionspace.recognition.encode import Encoding
+
+
+@dataclass(frozen=True)
+class _Model:
+    """What predicts: a run, or a file exported from one."""
+
+    name: str
+    recipe: RecognitionRecipe
+    probe: Probe
+    encoding: Callable[[RecognitionRecipe], Encoding]
 
 
 def predict(
@@ -49,14 +64,14 @@ def predictions(
     weights: str | None = None,
     device: str | None = None,
 ) -> Predictions:
-    """Predict videos with a trained run.
+    """Predict videos with a trained run, or with a file that was exported from one.
 
     A clip gets a label and a score; an untrimmed video is swept once, and smoothed scores over
     time become events. A bad video is left out and listed with its reason (``skipped``). Nothing
     is written before everything is done.
 
     Args:
-        run: a run folder.
+        run: a run folder or an exported file (``.onnx``, ``.pt2``).
         inputs: videos, folders, globs, a manifest or annotation file, or events in memory. A
             manifest's crops are used; its annotations, if any, go along as truth.
         out: a folder for scores and events, or one file (``.csv``, ``.json``, ``.boris``).
@@ -74,9 +89,10 @@ def predictions(
     Raises:
         UsageError: there is nothing to predict.
         RunError: not a run, or its encoder cannot be had.
+        WeightsError: an exported file is missing, damaged or unsafe.
     """
-    run = run if isinstance(run, Run) else Run.open(run)
-    recipe = recipe_of(run, weights=weights, device=device)
+    model = _open(run, features, weights, device)
+    recipe, probe = model.recipe, model.probe
     changed = {"smooth": smooth, "min_duration": min_duration, "merge_gap": merge_gap}
     how = recipe.predict.model_copy(update={k: v for k, v in changed.items() if v is not None})
     clips = recipe.clips.model_copy(update={"policy": policy} if policy else {})
@@ -84,19 +100,36 @@ def predictions(
     events = resolve(inputs, root)
     if split is not None:
         events = same_splits(events, recipe).select(split=split)
-    probe = Probe.load(run)
     if threshold is not None:
         note = f"A threshold of {threshold:.4g} was asked for."
         head = replace(probe.head, thresholds=(threshold,))
         probe = replace(probe, head=head, background=_with_threshold(probe.background, note))
-    encoding = encoding_of(run, recipe, features)
+    encoding = model.encoding(recipe)
     found = infer(probe, encoding, events, mode=mode, average=average or recipe.evaluation.average)
-    found.labels["run"] = run.path.name
+    found.labels["run"] = model.name
     found.labels["split"] = split
     found.labels["evaluation"] = recipe.evaluation.model_dump()
     if out is not None:
         _write(found, Path(out), format)
     return found
+
+
+def _open(
+    source: Run | str | os.PathLike[str],
+    features: Features | str | os.PathLike[str] | None,
+    weights: str | None,
+    device: str | None,
+) -> _Model:
+    if is_exported(source):
+        if weights is not None:
+            raise UsageError(f"{source} holds its weights; leave out weights={weights}.")
+        file = Exported.open(source, device or "auto")
+        encode = functools.partial(file.encoding, features=features)
+        return _Model(file.path.name, file.recipe, file.probe, encode)
+    run = source if isinstance(source, Run) else Run.open(source)
+    recipe = recipe_of(run, weights=weights, device=device)
+    encode = functools.partial(encoding_of, run, features=features)
+    return _Model(run.path.name, recipe, Probe.load(run), encode)
 
 
 def _with_threshold(background: Background, note: str) -> Background:

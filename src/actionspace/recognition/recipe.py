@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from actionspace.config import Config
+from actionspace.training.augment.options import AugmentConfig, Range
 from actionspace.training.options import TrainingConfig
 
 SINGLE_LABEL_METRICS = ("top1_accuracy", "top5_accuracy", "mean_class_accuracy", "loss")
@@ -27,8 +28,11 @@ class ViewsConfig(Config):
     video's own frames."""
     clips: PositiveInt = 1
     """Clips per event, spread evenly over it (event rows only)."""
-    geometry: Literal["center", "three", "full"] | None = None
-    """One centre crop, three crops along the longer side, or the whole frame squeezed square."""
+    spread: bool = False
+    """Clips of events take their frames evenly from the whole event, whatever the stride."""
+    geometry: Literal["center", "three", "full", "pad"] | None = None
+    """One centre crop, three crops along the longer side, the whole frame squeezed square, or the
+    middle of the frame as it is, with grey where it is too small."""
     short_side: PositiveInt | None = None
     """Shorter side of the frame before cropping, in pixels."""
     size: PositiveInt | None = None
@@ -36,8 +40,17 @@ class ViewsConfig(Config):
     augment: int = Field(default=0, ge=0)
     """Random training views per event (random time, area, aspect, flip); 0 = none, the
     deterministic geometry instead. Clips decoded on the fly have a new one in each epoch."""
+    flip: bool = True
+    """Mirror random views half of the time; false where classes tell left from right."""
+    speed: Range = (1.0, 1.0)
+    """Random views of event rows: the stride times a random factor in this range, e.g. [0.5, 2]."""
+    jitter: bool = False
+    """Random views of event rows: each frame is a random one of its stride, not the first."""
     out_of_bound: Literal["loop", "repeat_last"] = "loop"
     """What stands for frames past the end: the first ones again, or the last one."""
+    flow: Literal["dis-ultrafast", "dis-fast", "dis-medium"] | None = None
+    """How optical flow is computed for an encoder that looks at it (dense inverse search); empty =
+    ``dis-medium``."""
 
 
 class FeaturesConfig(Config):
@@ -112,6 +125,26 @@ class HeadConfig(Config):
     published pipelines do not; it changes how probabilities of several views average."""
 
 
+class LoraConfig(Config):
+    """mode=lora: low-rank adapters beside frozen layers (Hu et al., 2022)."""
+
+    targets: Literal["qv", "qkv", "qkvo", "mlp", "all"] = "qv"
+    """Layers of the attention blocks that get one: queries and values (``qv``), keys too, the
+    output projection too; the two layers of the MLPs; or ``all`` of them. In an encoder without
+    attention ``all`` means the convolutions of its blocks."""
+    rank: PositiveInt = 8
+    """Rank of the change an adapter can make."""
+    alpha: float | None = Field(default=None, gt=0)
+    """The change counts alpha / rank times; empty = the rank, that is once."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of an adapter's inputs that is dropped at random in training."""
+    stages: Literal["all", "first", "last"] = "all"
+    """Stages of the encoder that get adapters."""
+    original_init: bool = False
+    """Compat: draw both factors from N(0, 0.02), as the original code does by accident, so that
+    training begins with a changed encoder. Else one of them begins at 0."""
+
+
 class EvaluationConfig(Config):
     """How scores become metrics."""
 
@@ -175,13 +208,20 @@ class Published(Config):
 
 
 class RecognitionRecipe(Config):
-    """A linear head on a frozen encoder."""
+    """A linear head on an encoder that is frozen, adapted or trained with it."""
 
     task: Literal["recognition"] = "recognition"
     """The task this recipe belongs to."""
-    mode: Literal["probe", "head"] = "probe"
+    mode: Literal["probe", "head", "lora", "full", "layers"] = "probe"
     """``probe``: fit the head on cached features by a direct solver (L-BFGS), in seconds.
-    ``head``: train it by gradient descent, as the ``training`` section says."""
+    ``head``: train it by gradient descent, as the ``training`` section says. The others train the
+    encoder with it: ``lora`` small adapters in it, ``full`` all of it, ``layers`` its last blocks.
+    """
+    layers: PositiveInt | None = None
+    """mode=layers: how many of the encoder's last blocks are trained, with what lies between and
+    behind them."""
+    lora: LoraConfig = LoraConfig()
+    """The adapters of mode=lora."""
     inputs: Literal["clips", "features"] = "clips"
     """mode=head: learn from ``clips`` decoded on the fly, each event in another random view in each
     epoch (where ``clips.train.augment`` is set); or from ``features`` of ``augment`` stored views,
@@ -218,10 +258,41 @@ class RecognitionRecipe(Config):
     head: HeadConfig = HeadConfig()
     """The classifier."""
     training: TrainingConfig = TrainingConfig()
-    """The loop of mode=head."""
+    """The loop of every mode but probe."""
+    augment: AugmentConfig = AugmentConfig()
+    """What is changed at random in training clips, on the training device."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """Metrics."""
     predict: PredictConfig = PredictConfig()
     """Events from scores."""
     published: Published | None = None
     """What was reported for this setting."""
+
+    @property
+    def looped(self) -> bool:
+        """Whether the loop trains it, as the ``training`` section says."""
+        return self.mode != "probe"
+
+    @property
+    def adapts(self) -> bool:
+        """Whether the encoder, or a part of it, is trained as well."""
+        return self.mode in ("lora", "full", "layers")
+
+    @model_validator(mode="after")
+    def _fits_its_mode(self) -> RecognitionRecipe:
+        if (self.mode == "layers") != (self.layers is not None):
+            raise ValueError(
+                f"mode={self.mode} and layers={self.layers} do not go together: mode=layers needs "
+                "layers=N, other modes have none"
+            )
+        if self.adapts and (self.inputs == "features" or self.features is not None):
+            raise ValueError(
+                f"mode={self.mode} trains the encoder, so it learns from clips: leave out "
+                "inputs=features and features="
+            )
+        if self.augment.active and (not self.looped or self.inputs == "features"):
+            raise ValueError(
+                "augment changes clips in each step of a training: it needs another mode than "
+                "probe, and inputs=clips"
+            )
+        return self

@@ -43,7 +43,7 @@ class Task:
         trials: one line per strength tried, for ``metrics.csv``.
         with_gaps: the manifest with annotated gaps as events of the background class.
         targets: its classes.
-        outcome: what the training in the loop came to (mode=head).
+        outcome: what the training in the loop came to.
     """
 
     recipe: RecognitionRecipe
@@ -55,6 +55,7 @@ class Task:
     with_gaps: Events = field(init=False)
     targets: manifest.Targets = field(init=False)
     outcome: Outcome | None = None
+    _folds: list[Encoding] = field(default_factory=list)
     _rows: dict[Purpose, Rows] = field(default_factory=dict)
     _fold: np.ndarray = field(init=False)
 
@@ -66,7 +67,7 @@ class Task:
     @property
     def from_clips(self) -> bool:
         """Whether the head learns from clips, so that training features are not wanted."""
-        return self.recipe.mode == "head" and self.recipe.inputs == "clips"
+        return self.recipe.looped and self.recipe.inputs == "clips"
 
     @property
     def skipped(self) -> dict[str, str]:
@@ -88,15 +89,16 @@ class Task:
         """
         config = self.recipe.head
         if self.from_clips and self.encoding.given is not None:
+            instead = "" if self.recipe.adapts else "Set inputs=features to learn from them, or "
             raise UsageError(
-                "inputs=clips decodes the videos, but features= was given. Set inputs=features to "
-                "learn from them, or leave features= out."
+                f"mode={self.recipe.mode} with inputs=clips decodes the videos, but features= was "
+                f"given. {instead}Leave features= out."
             )
         manifest.check_column(self.events, self.column)
         manifest.targets(self.events, self.column, multi_label=config.multi_label)
         if not self.recipe.folds:
             self.events = manifest.with_splits(self.events, self.recipe.split, self.say)
-            refit = self.recipe.mode == "probe"
+            refit = not self.recipe.looped
             manifest.check_split_classes(self.events, self.column, self.say, refit=refit)
         else:
             if self.events.videos["split"].notna().any():
@@ -161,14 +163,22 @@ class Task:
         if purpose not in self._rows:
             if self.encoding.one_grid and not self.from_clips:  # one pass over all videos
                 self.encoding.source(self.with_gaps, purpose)
-            part = self.part(purpose)
-            source = self.encoding.source(part, purpose, tag="train")
-            rows = Rows.gather(part, source, self.column, self.targets)
-            for video, why in rows.missing.items():
-                self.say(f"Left out: {video} ({why})")
-            self._rows[purpose] = rows
-            self.watch.lap("features")
+            self._rows[purpose] = self._gather(self.part(purpose), self.encoding, purpose)
         return self._rows[purpose]
+
+    def held_out_rows(self, fold: int) -> Rows:
+        """Return the rows of the labelled events of a fold, as the fold's own encoder sees them."""
+        videos = self.with_gaps.videos["video"]
+        part = self.with_gaps.select(videos=list(videos[self._fold == fold]))
+        return self._gather(part, self.fold_encoding(fold), "val")
+
+    def _gather(self, part: Events, encoding: Encoding, purpose: Purpose) -> Rows:
+        source = encoding.source(part, purpose, tag="train")
+        rows = Rows.gather(part, source, self.column, self.targets)
+        for video, why in rows.missing.items():
+            self.say(f"Left out: {video} ({why})")
+        self.watch.lap("features")
+        return rows
 
     def fit(self, run: Run, *, resume: bool = False) -> Fits:
         """Fit the head that stays, and with folds one for each that has not seen its videos.
@@ -177,7 +187,7 @@ class Task:
             run: where a training in the loop leaves its state and records.
             resume: go on from there.
         """
-        if self.recipe.mode == "head":
+        if self.recipe.looped:
             from actionspace.recognition.head_training import train_heads
 
             fits, self.outcome = train_heads(self, run, resume=resume)
@@ -217,7 +227,8 @@ class Task:
         for fold, fitted in enumerate(fits):
             held_out = self.events.select(videos=list(videos[self._fold == fold]))
             average = self.recipe.evaluation.average
-            parts.append(infer(self._probe(fitted), self.encoding, held_out, average=average))
+            probe, encoding = self._probe(fitted), self.fold_encoding(fold)
+            parts.append(infer(probe, encoding, held_out, average=average))
             if parts[-1].truth is not None:
                 each.append(_numbers(self._measure(parts[-1], f"fold {fold}", bootstrap=0)))
         predictions = pool(parts)
@@ -226,6 +237,17 @@ class Task:
         metrics = self._measure(predictions, "folds") | {"folds": each}
         self.watch.lap("evaluate")
         return predictions, metrics
+
+    def fold_encoding(self, fold: int) -> Encoding:
+        """Return where the features for the head of a fold come from."""
+        return self._folds[fold] if self._folds else self.encoding
+
+    def take_adapted(self, run: Run) -> None:
+        """Go on with the encoders that the training left in a run, and in its folds."""
+        base = self.encoding
+        folds = range(self.recipe.folds or 0)
+        self._folds = [base.adapted(run.path / "folds" / str(k)) for k in folds]
+        self.encoding = base.adapted(run.path)
 
     def learnt(self, fold: int) -> set[str]:
         """Return the videos that the head of a fold learns from."""

@@ -167,6 +167,8 @@ def chance_levels(data: Scored) -> dict[str, float]:
         "top5_accuracy": min(5 / n, 1.0),
         "mean_class_accuracy": float(true.sum() / n / n),
         "macro_f1": float(f1.sum() / n),
+        "weighted_f1": float((share * f1).sum()),
+        "micro_f1": 1 / n,
         "map": float(share[true].mean()),
         "cohen_kappa": 0.0,
     }

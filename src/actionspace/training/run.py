@@ -4,7 +4,8 @@
 whatever was tried, or of the steps of a training), ``weights.safetensors``, ``labels.json``,
 ``predictions/``, ``report.html`` and ``environment.json``. The last is written last: a folder
 without it is an unfinished run. A training in the loop also leaves ``state.pt``, from which it is
-resumed, ``ema.safetensors``, ``checkpoints/``, ``tensorboard/`` and ``wandb/``; with folds it has
+resumed, ``ema.safetensors``, ``checkpoints/``, ``tensorboard/`` and ``wandb/``, and, if it trained
+the encoder as well, ``encoder.safetensors`` or ``adapter/``; with folds it has
 such a folder for each in ``folds/``.
 """
 
@@ -31,9 +32,10 @@ STATES = ("state.pt", "state-before.pt")
 """What a training is resumed from: the newest state and the one before it."""
 STALE = (
     *("environment.json", "metrics.json", "metrics.csv", "report.html", "ema.safetensors"),
+    "encoder.safetensors",
     *STATES,
 )
-STALE_FOLDERS = ("predictions", "tensorboard", "checkpoints", "wandb", "folds")
+STALE_FOLDERS = ("predictions", "tensorboard", "checkpoints", "wandb", "folds", "adapter")
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import heapq
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from actionspace.errors import VideoError
+from actionspace.video.flow import flow_pictures, frames_for
+from actionspace.video.flow_folder import stored_flow
+from actionspace.video.frame_folder import is_flow_folder
 from actionspace.video.index import FrameIndex, frame_index
 from actionspace.video.reader import Stopwatch
 from actionspace.video.sweep import SweepStats, sweep
@@ -40,7 +43,11 @@ class ClipRequest:
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """A finished clip: the request's key and uint8 frames ``[T, H, W, 3]``, RGB."""
+    """A finished clip: the request's key and uint8 frames ``[T, H, W, 3]``, RGB.
+
+    Optical flow has two channels; of sound, which has no frames, there is one float32 vector (see
+    :mod:`actionspace.video.audio`).
+    """
 
     key: Any
     frames: np.ndarray
@@ -96,21 +103,13 @@ def _cut(
     stats: SweepStats,
 ) -> Iterator[Clip]:
     _check_boxes(requests, transform.output_size(index.width, index.height), index)
-    last, needed_until = _needs(requests, len(index), index)
+    last, needed_until = needs(requests, len(index), index)
     wanted = np.flatnonzero(needed_until >= 0)
     pending = np.lexsort((np.arange(len(requests)), last))  # by last frame, then as requested
     done = 0
     held: dict[int, np.ndarray] = {}
     expiry: list[tuple[int, int]] = []
-    frames = sweep(
-        index.path,
-        wanted,
-        transform=transform,
-        index=index,
-        threads=threads,
-        watch=watch,
-        stats=stats,
-    )
+    frames = _pictures(wanted, transform, index, threads, watch, stats)
     try:
         for number, picture in frames:
             _refuse(stats, policy, index)
@@ -131,10 +130,38 @@ def _cut(
     _refuse(stats, policy, index)
 
 
-def _needs(
+def _pictures(
+    wanted: np.ndarray,
+    transform: FrameTransform,
+    index: FrameIndex,
+    threads: int,
+    watch: Stopwatch,
+    stats: SweepStats,
+) -> Generator[tuple[int, np.ndarray]]:
+    """Sweep over the wanted frames, or over their flow."""
+    if is_flow_folder(index.path):
+        return stored_flow(index, wanted, transform, threads, watch, stats)
+    flow, total = transform.flow, len(index)
+    frames = sweep(
+        index.path,
+        wanted if flow is None else frames_for(wanted, total),
+        transform=transform,
+        index=index,
+        threads=threads,
+        watch=watch,
+        stats=stats,
+    )
+    return frames if flow is None else flow_pictures(frames, wanted, total, flow, index.fps)
+
+
+def needs(
     requests: Sequence[ClipRequest], total: int, index: FrameIndex
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return each request's last frame and, per frame of the video, until when it is needed."""
+    """Return each request's last frame and, per frame of the video, until when it is needed.
+
+    Raises:
+        VideoError: a request asks for a frame outside the video.
+    """
     last = np.empty(len(requests), np.int64)
     needed_until = np.full(total, -1, np.int64)
     for i, request in enumerate(requests):

@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from actionspace.errors import VideoError
+from actionspace.video.audio import sound_clips
 from actionspace.video.clips import Clip, ClipRequest, Policy, iter_clips
 from actionspace.video.index import FrameIndex, frame_index
+from actionspace.video.logmel import LogMel
 from actionspace.video.reader import IO_TIMEOUT, Stopwatch
 from actionspace.video.sweep import SweepStats
 from actionspace.video.transform import FrameTransform
@@ -38,13 +40,14 @@ class Job:
         path: the file.
         requests: the clips, or a function that makes them from the frame index (it runs in a
             decode thread).
-        transform: what happens to each frame before clips are cut.
+        transform: what happens to each frame before clips are cut; or a spectrogram, where clips
+            are heard instead of seen.
     """
 
     key: Any
     path: Path
     requests: Sequence[ClipRequest] | Callable[[FrameIndex], Sequence[ClipRequest]]
-    transform: FrameTransform
+    transform: FrameTransform | LogMel
 
 
 @dataclass
@@ -243,17 +246,7 @@ class ClipLoader:
             index = frame_index(job.path, watch=watch)
             watch.limit = self.time_limit or patience(job.path, index.duration)
             requests = job.requests(index) if callable(job.requests) else job.requests
-            clips = iter_clips(
-                job.path,
-                requests,
-                job.transform,
-                index=index,
-                policy="partial" if self.policy == "partial" else "raise",
-                threads=self.threads,
-                watch=watch,
-                stats=result.stats,
-            )
-            for clip in clips:
+            for clip in self._clips(job, requests, index, watch, result.stats):
                 self._buffer.put(turn, clip)
                 result.clips += 1
         except VideoError as e:
@@ -266,6 +259,31 @@ class ClipLoader:
         result.dropped = result.stats.dropped
         result.seconds = watch.seconds()
         return result
+
+    def _clips(
+        self,
+        job: Job,
+        requests: Sequence[ClipRequest],
+        index: FrameIndex,
+        watch: Stopwatch,
+        stats: SweepStats,
+    ) -> Iterator[Clip]:
+        policy: Policy = "partial" if self.policy == "partial" else "raise"
+        path, how = job.path, job.transform
+        if isinstance(how, LogMel):
+            return sound_clips(
+                path, requests, how, index=index, policy=policy, watch=watch, stats=stats
+            )
+        return iter_clips(
+            path,
+            requests,
+            how,
+            index=index,
+            policy=policy,
+            threads=self.threads,
+            watch=watch,
+            stats=stats,
+        )
 
 
 class _Stopped(Exception):

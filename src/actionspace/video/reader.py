@@ -17,6 +17,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from actionspace.errors import VideoError
+from actionspace.video.frame_folder import is_flow_folder, read_frame_folder
 
 #: What a call into libav may raise on broken input: its own errors, and in corners of PyAV about
 #: anything else (IndexError for a stream that appears late, MemoryError for a size that is a lie).
@@ -102,7 +103,7 @@ class Reader:
     def __enter__(self) -> Reader:
         self.container = _open(self.path)
         try:
-            self.stream = _video_stream(self.container, self.path, self.threads)
+            self.stream = self._choose()
         except BaseException:
             self.container.close()
             raise
@@ -115,6 +116,9 @@ class Reader:
         trace: TracebackType | None,
     ) -> None:
         self.container.close()
+
+    def _choose(self) -> VideoStream:
+        return _video_stream(self.container, self.path, self.threads)
 
     @property
     def damage(self) -> str:
@@ -185,14 +189,18 @@ def explain(error: BaseException) -> str:
 def _open(path: Path) -> InputContainer:
     if not path.exists():
         raise VideoError(f"{path}: there is no such file. Check the path in the manifest.")
-    if path.is_dir():
-        raise VideoError(f"{path}: this is a folder, not a video file.")
-    if path.stat().st_size == 0:
-        raise VideoError(f"{path}: the file is empty (0 bytes). Copy or download it again.")
     options = {"protocol_whitelist": "file"}  # a play list must not fetch from the network
+    name, form = str(path), None
+    if path.is_dir():
+        pictures = read_frame_folder(path / "u" if is_flow_folder(path) else path)
+        name, form = pictures.pattern, "image2"
+        options |= {"framerate": str(pictures.fps), "start_number": str(pictures.first)}
+    elif path.stat().st_size == 0:
+        raise VideoError(f"{path}: the file is empty (0 bytes). Copy or download it again.")
     try:
         return av.open(
-            f"file:{path}",  # so that a dash or colon in the name is not read as something else
+            f"file:{name}",  # so that a dash or colon in the name is not read as something else
+            format=form,
             options=options,
             metadata_errors="replace",
             timeout=IO_TIMEOUT,

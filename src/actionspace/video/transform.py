@@ -15,9 +15,15 @@ from typing import Literal, Protocol
 import numpy as np
 
 from actionspace.errors import VideoError
+from actionspace.video.flow import Flow
 
 Box = tuple[int, int, int, int]
 ResizeMode = Literal["exact", "fast"]
+
+#: The mean colour of Kinetics (0.45), which is 0 in clips normalised by it, to half a grey level.
+GREY = 115
+#: No movement, in optical flow stored as bytes.
+STILL = 128
 
 #: Fixed-point steps of an interpolation weight, as in OpenCV.
 _ONE = 2048
@@ -43,12 +49,14 @@ class FrameTransform:
         mode: ``exact`` = full-size RGB, then :func:`resize_bilinear`, as the original pipelines;
             ``fast`` = scaled (area-averaged) by the decoder's own converter.
         crop: part of the frame to use, as shown (after rotation), before resizing.
+        flow: give the optical flow between the resized pictures instead of them.
     """
 
     short_side: int | None = None
     size: int | None = None
     mode: ResizeMode = "fast"
     crop: Box | None = None
+    flow: Flow | None = None
 
     def output_size(self, width: int, height: int) -> tuple[int, int]:
         """Return ``(width, height)`` after the transform of a ``width`` x ``height`` frame.
@@ -81,6 +89,19 @@ def center_box(width: int, height: int, size: int) -> Box:
     """Return the ``size`` x ``size`` box in the middle of a frame (rounded to the top left)."""
     _require_room(width, height, size)
     return (width - size) // 2, (height - size) // 2, size, size
+
+
+def padded_box(width: int, height: int, size: int) -> Box:
+    """Return the ``size`` x ``size`` box in the middle, which may reach beyond the frame.
+
+    Margins are rounded as in torchvision's centre crop: where a frame is too large to the even
+    side, where it is too small with the greater half behind.
+    """
+    x, y = (
+        round((side - size) / 2) if side > size else -((size - side) // 2)
+        for side in (width, height)
+    )
+    return x, y, size, size
 
 
 def three_boxes(width: int, height: int, size: int) -> list[Box]:
@@ -125,17 +146,37 @@ def random_resized_box(
 
 
 def crop_resize(frame: np.ndarray, box: Box | None, size: int | None, flip: bool) -> np.ndarray:
-    """Return ``box`` of a frame ``[H, W, 3]``, resized to a square and mirrored if asked."""
+    """Return ``box`` of a frame ``[H, W, C]``, resized to a square and mirrored if asked.
+
+    Two channels are optical flow: what moved to the right moves to the left in the mirror. (Its
+    vectors stay as long as they are when the box is resized, as in the original pipelines.)
+    """
     if box is not None:
-        x, y, w, h = box
-        frame = frame[y : y + h, x : x + w]
+        frame = _cut(frame, box)
     if size is not None:
         frame = resize_bilinear(frame, size, size)
-    return frame[:, ::-1] if flip else frame
+    if not flip:
+        return frame
+    mirrored = frame[:, ::-1]
+    if mirrored.shape[2] == 2:
+        mirrored = np.stack([255 - mirrored[..., 0], mirrored[..., 1]], axis=-1)
+    return mirrored
+
+
+def _cut(frame: np.ndarray, box: Box) -> np.ndarray:
+    """Return a box of a frame, grey (or still, where it is flow) where it reaches beyond."""
+    x, y, w, h = box
+    height, width = frame.shape[:2]
+    inside = frame[max(y, 0) : y + h, max(x, 0) : x + w]
+    if inside.shape[:2] == (h, w):
+        return inside
+    rows, columns = (max(-y, 0), max(y + h - height, 0)), (max(-x, 0), max(x + w - width, 0))
+    fill = STILL if frame.shape[2] == 2 else GREY
+    return np.pad(inside, (rows, columns, (0, 0)), constant_values=fill)
 
 
 def resize_bilinear(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Resize uint8 ``[H, W, 3]`` bilinearly without antialias, as OpenCV's INTER_LINEAR does.
+    """Resize uint8 ``[H, W, C]`` bilinearly without antialias, as OpenCV's INTER_LINEAR does.
 
     Pixel centres at half integers, edges repeated, weights in steps of 1/2048, rounded to uint8.
     Only the four neighbours of each output pixel are read, so shrinking costs little.

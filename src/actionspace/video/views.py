@@ -15,12 +15,14 @@ import numpy as np
 from actionspace.errors import VideoError
 from actionspace.video import sample as sampling
 from actionspace.video.clips import ClipRequest
+from actionspace.video.flow import Flow
 from actionspace.video.index import FrameIndex
 from actionspace.video.transform import (
     Box,
     FrameTransform,
     ResizeMode,
     center_box,
+    padded_box,
     random_resized_box,
     three_boxes,
 )
@@ -40,29 +42,41 @@ class Views:
 
     Attributes:
         frames, stride: frames per clip and the step between them.
+        spread: clips of events take ``frames`` frames evenly from the whole event, whatever the
+            ``stride``; shorter events repeat their last frame (as the original X3D on UCF50).
         size: side of the square clips, pixels.
         short_side: shorter side of the resized frame that crops are taken from.
-        geometry: ``center`` crop, ``three`` crops along the longer side, or ``full`` = the whole
-            frame squeezed into a square.
+        geometry: ``center`` crop, ``three`` crops along the longer side, ``full`` = the whole
+            frame squeezed into a square, or ``pad`` = the middle of the frame as it is, with grey
+            where it is smaller than ``size``.
         resize: see :class:`FrameTransform`.
         clips: clips spread over each event (event-anchored views only).
         augment: number of random train views; 0 = the test views.
         out_of_bound: ``loop`` wraps round at the end of the event, ``repeat_last`` stays there.
         fps: nominal rate that ``stride`` counts in; None = the video's own frames.
         seed: of the random views.
+        flow: clips show optical flow, computed in this way (see :mod:`actionspace.video.flow`; its
+            steps are those of ``fps``); None = they show pictures.
+        flip: mirror random views half of the time.
+        speed, jitter: of random views of events, see :func:`.sample.random_steps`.
     """
 
     frames: int = 32
     stride: int = 2
     size: int = 224
     short_side: int = 256
-    geometry: Literal["center", "three", "full"] = "center"
+    geometry: Literal["center", "three", "full", "pad"] = "center"
     resize: ResizeMode = "exact"
     clips: int = 1
     augment: int = 0
     out_of_bound: sampling.OutOfBound = "loop"
     fps: float | None = None
     seed: int = 0
+    flow: str | None = None
+    spread: bool = False
+    flip: bool = True
+    speed: tuple[float, float] = (1.0, 1.0)
+    jitter: bool = False
 
     @property
     def span(self) -> int:
@@ -84,11 +98,24 @@ class Views:
         """Crops of a frame."""
         return 3 if self.geometry == "three" else 1
 
+    @property
+    def unusual(self) -> dict[str, Any]:
+        """What of the drawing of random views is not as usual, as plain values."""
+        options = {"flip": self.flip, "speed": list(self.speed), "jitter": self.jitter}
+        usual = {"flip": True, "speed": [1.0, 1.0], "jitter": False}
+        return {name: value for name, value in options.items() if value != usual[name]}
+
     def transform(self, crop: Box | None = None) -> FrameTransform:
         """Return what happens to each frame before clips are cut; ``crop`` as in the manifest."""
-        if self.geometry == "full" and not self.augment:
-            return FrameTransform(size=self.size, mode=self.resize, crop=crop)
-        return FrameTransform(short_side=self.short_side, mode=self.resize, crop=crop)
+        squeezed = self.geometry == "full" and not self.augment
+        as_it_is = self.geometry == "pad" and not self.augment
+        return FrameTransform(
+            short_side=None if squeezed or as_it_is else self.short_side,
+            size=self.size if squeezed else None,
+            mode=self.resize,
+            crop=crop,
+            flow=None if self.flow is None else Flow(self.flow, self.fps),
+        )
 
     def requests_for_interval(
         self,
@@ -117,8 +144,11 @@ class Views:
                 self._random_request(native, width, height, key, (epoch, sample, view))
                 for view in range(self.augment)
             ]
-        offsets = sampling.test_offsets(len(native), self.frames, self.stride, self.clips)
-        clips = [self._frames(native, int(offset), self.out_of_bound) for offset in offsets]
+        if self.spread:
+            clips = [self._spread(native)] * self.clips
+        else:
+            offsets = sampling.test_offsets(len(native), self.frames, self.stride, self.clips)
+            clips = [self._frames(native, int(offset), self.out_of_bound) for offset in offsets]
         boxes = self._boxes(width, height)
         pairs = [(box, frames) for box in boxes for frames in clips]
         return [ClipRequest((key, v), frames, box) for v, (box, frames) in enumerate(pairs)]
@@ -191,6 +221,10 @@ class Views:
         indices = sampling.clip_indices(offset, self.frames, self.stride, len(native), out_of_bound)
         return np.asarray(native[indices])
 
+    def _spread(self, native: np.ndarray) -> np.ndarray:
+        indices = sampling.spread_indices(len(native), self.frames, short="repeat_last")
+        return np.asarray(native[indices])
+
     def _row_times(self, index: FrameIndex, native: np.ndarray, starts: np.ndarray) -> np.ndarray:
         stops = np.minimum(starts + self.span, len(native))
         if self.fps is None:
@@ -203,20 +237,29 @@ class Views:
             return [None]
         if self.geometry == "three":
             return list(three_boxes(width, height, self.size))
+        if self.geometry == "pad":
+            return [padded_box(width, height, self.size)]
         return [center_box(width, height, self.size)]
 
     def _random_request(
         self, native: np.ndarray, width: int, height: int, key: Any, draw: tuple[int, int, int]
     ) -> ClipRequest:
         rng = np.random.default_rng((self.seed, *draw))
-        offset = sampling.train_offsets(len(native), self.frames, self.stride, rng)
+        frames = self._spread(native) if self.spread else self._random_frames(native, rng)
         box = random_resized_box(width, height, rng)
-        frames = self._frames(native, int(offset[0]), self.out_of_bound)
-        flip = bool(rng.random() < 0.5)
+        flip = bool(rng.random() < 0.5) and self.flip
         return ClipRequest((key, draw[2]), frames, box, flip, self.size)
+
+    def _random_frames(self, native: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        steps, span = sampling.random_steps(
+            self.frames, self.stride, rng, speed=self.speed, jitter=self.jitter
+        )
+        offset = sampling.train_offsets(len(native), span, 1, rng)
+        inside = sampling.stay_inside(offset + steps, len(native), self.out_of_bound)
+        return np.asarray(native[inside])
 
     def _random_box(
         self, width: int, height: int, draw: tuple[int, int, int, int]
     ) -> tuple[Box, bool]:
         rng = np.random.default_rng((self.seed, *draw))
-        return random_resized_box(width, height, rng), bool(rng.random() < 0.5)
+        return random_resized_box(width, height, rng), bool(rng.random() < 0.5) and self.flip

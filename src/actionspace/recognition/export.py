@@ -1,0 +1,308 @@
+"""Write a trained run as one file that other programs can run: ONNX or torch.export.
+
+The file takes clips as they were decoded (uint8) or features, and gives logits and probabilities.
+Before it is put in place it is run, and compared with the run it was made from.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from actionspace.errors import RunError, UsageError, did_you_mean
+from actionspace.paths import atomic_path
+from actionspace.recognition.evaluate import encoding_of, recipe_of
+from actionspace.recognition.exported_session import (
+    FORMAT,
+    FORMAT_VERSION,
+    SUFFIXES,
+    Scores,
+    Session,
+    need,
+    open_session,
+)
+from actionspace.recognition.probe import Probe
+from actionspace.training.run import FORMAT_VERSION as RUN_FORMAT
+from actionspace.training.run import Run
+
+if TYPE_CHECKING:
+    from actionspace.recognition.encode import Encoding
+    from actionspace.recognition.recipe import RecognitionRecipe
+
+Part = Literal["auto", "model", "head"]
+TOLERANCE = 1e-3
+"""Largest difference of a probability, and of a logit as a share of the largest logit."""
+BATCHES = (1, 3)
+"""Batch sizes the file is run with."""
+KEPT = {"feature_options", "clips", "split", "folds", "evaluation", "predict"}
+"""Sections of the recipe that decide what is predicted."""
+VIEW = (
+    *("frames", "stride", "fps", "size", "short_side", "geometry", "resize"),
+    *("clips", "out_of_bound", "flow"),
+)
+"""What of the views decides how a video becomes clips when nothing is random."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far an exported file is from its run, on random input.
+
+    Attributes:
+        logits: largest difference, as a share of the largest logit (or of 1, if that is less).
+        probabilities: largest difference.
+        tolerance: what either may be.
+        batches: batch sizes that were run.
+    """
+
+    logits: float
+    probabilities: float
+    tolerance: float
+    batches: tuple[int, ...] = BATCHES
+
+    def __str__(self) -> str:
+        sizes = " and ".join(map(str, self.batches))
+        return (
+            f"max error {self.probabilities:.1e} of probabilities, {self.logits:.1e} of logits "
+            f"(relative), on random input in batches of {sizes}; tolerance {self.tolerance:.0e}"
+        )
+
+
+@dataclass(frozen=True)
+class Export:
+    """A file that was written and compared with its run.
+
+    Attributes:
+        path: the file.
+        about: what it says of itself; see ``docs/export.md``.
+        parity: how far it is from the run.
+    """
+
+    path: Path
+    about: dict[str, Any]
+    parity: Parity
+
+    def __str__(self) -> str:
+        shape = ", ".join(map(str, self.about["input"]["shape"]))
+        size = self.path.stat().st_size / 1e6
+        classes = len(next(iter(self.about["heads"].values()))["classes"])
+        return (
+            f"{self.path}: {self.about['input']['name']} [{shape}] to {classes} classes, "
+            f"{size:.1f} MB; {self.parity}"
+        )
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What is exported: a module, what it takes, and the run's own answer to compare with."""
+
+    module: Any
+    what: str
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    preprocessing: dict[str, Any] | None
+    answer: Callable[[np.ndarray], Scores]
+
+    def sample(self, batch: int, seed: int) -> np.ndarray:
+        """Return random input: features, or clips half of noise and half of large patches."""
+        rng = np.random.default_rng(seed)
+        if self.name == "features":
+            return rng.standard_normal((batch, *self.shape), np.float32)
+        clips = rng.integers(0, 256, (batch, *self.shape), np.uint8)
+        coarse = np.repeat(np.repeat(clips[::2, :, ::8, ::8], 8, axis=2), 8, axis=3)
+        clips[::2] = coarse[:, :, : self.shape[1], : self.shape[2]]
+        return clips
+
+
+def export(
+    run: Run | str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    *,
+    format: str | None = None,
+    part: Part = "auto",
+    weights: str | None = None,
+    tolerance: float = TOLERANCE,
+) -> Export:
+    """Write a run as one ``.onnx`` or ``.pt2`` file, checked against the run in float32 on the CPU.
+
+    Args:
+        run: a finished run.
+        out: the file, written whole or not at all; by default beside the run, named as it.
+        format: ``onnx`` or ``torch-export``; by default what the ending of ``out`` says, else onnx.
+        part: ``model``: clips in; ``head``: features in; ``auto``: ``model``, but ``head`` for a
+            run trained on features of another make.
+        weights: where the encoder's weights are, if not as in the recipe.
+        tolerance: largest difference from the run, of probabilities and (relative) of logits.
+
+    Raises:
+        UsageError: an unknown format, an ending that is another's, a model without an encoder.
+        RunError: not a run; its encoder cannot be had or not be written as a graph; packages of the
+            extra ``export`` are missing; the file disagrees with the run.
+    """
+    run = run if isinstance(run, Run) else Run.open(run)
+    format, path = _place(run, out, format)
+    if format == "onnx":
+        for package in ("onnx", "onnxscript", "onnxruntime"):
+            need(package)
+    recipe = recipe_of(run, weights=weights, device="cpu")
+    probe = Probe.load(run)
+    if _part(run, recipe, part) == "head":
+        source = _head(probe)
+    else:
+        source = _model(probe, encoding_of(run, recipe))
+    about = _describe(run, recipe, probe, source)
+    with atomic_path(path) as tmp:
+        _write(source, tmp, format, about)
+        parity = _compare(source, open_session(tmp, "cpu"), tolerance)
+    return Export(path, about, parity)
+
+
+def _place(run: Run, out: str | os.PathLike[str] | None, format: str | None) -> tuple[str, Path]:
+    if format is not None and format not in SUFFIXES:
+        hint = did_you_mean(format, SUFFIXES)
+        raise UsageError(f"Unknown format '{format}'.{hint} Known: {', '.join(SUFFIXES)}.")
+    if out is None:
+        format = format or "onnx"
+        return format, run.path.parent / f"{run.path.resolve().name}{SUFFIXES[format]}"
+    path = Path(out)
+    of_ending = {suffix: name for name, suffix in SUFFIXES.items()}.get(path.suffix.lower())
+    if of_ending is None or (format or of_ending) != of_ending:
+        ends = " or ".join(SUFFIXES.values()) if format is None else SUFFIXES[format]
+        raise UsageError(f"{path} must end in {ends}, by which the file is recognised.")
+    return of_ending, path
+
+
+def _part(run: Run, recipe: RecognitionRecipe, part: str) -> str:
+    if part not in ("auto", "model", "head"):
+        raise UsageError(f"part='{part}' is none of auto, model, head.")
+    has_encoder = recipe.features is None or (run.labels.get("encoder") or {}).get("name")
+    if part == "model" and not has_encoder:
+        raise UsageError(
+            f"{run.path} was trained on features of another make ({recipe.features}); there is no "
+            "encoder to export. Export the head (--part head), which takes such features."
+        )
+    return part if part != "auto" else "model" if has_encoder else "head"
+
+
+def _head(probe: Probe) -> _Source:
+    from actionspace.recognition.export_graph import FeatureScores
+
+    def answer(features: np.ndarray) -> Scores:
+        return probe.head.scores(features), probe.head.probabilities(features)
+
+    module = FeatureScores(probe.head)
+    return _Source(module, "The head", "features", (probe.head.dim,), "float32", None, answer)
+
+
+def _model(probe: Probe, encoding: Encoding) -> _Source:
+    from actionspace.features.forward import Forward
+    from actionspace.recognition.export_graph import ClipScores
+
+    encoder, views = encoding.encoder, encoding.views("test")
+    if encoder.clip.input == "audio":
+        raise UsageError(
+            f"Encoder '{encoder.name}' listens: its features are made while sound is decoded. "
+            "Export the head (--part head), which takes them."
+        )
+    forward = Forward(encoder, "float32")
+
+    def answer(clips: np.ndarray) -> Scores:
+        features = forward(clips, 0)
+        return probe.head.scores(features), probe.head.probabilities(features)
+
+    clip = encoder.clip.as_dict()
+    preprocessing = {
+        **clip,
+        **{name: getattr(views, name) for name in VIEW},
+        "rows": encoding.recipe.clips.rows,
+        "hop": encoding.recipe.clips.hop,
+        "normalised_in_graph": True,
+    }
+    return _Source(
+        ClipScores(encoder, probe.head),
+        f"The model of encoder '{encoder.name}'",
+        "clips",
+        (views.frames, views.size, views.size, len(clip["mean"])),
+        "uint8",
+        preprocessing,
+        answer,
+    )
+
+
+def _describe(run: Run, recipe: RecognitionRecipe, probe: Probe, source: _Source) -> dict[str, Any]:
+    """Return what the file says of itself: nothing in it depends on this machine."""
+    import torch
+
+    from actionspace import __version__
+    from actionspace.paths import plain
+
+    outputs = {
+        name: {"dtype": "float32", "shape": ["batch", len(probe.classes)]}
+        for name in ("logits", "probabilities")
+    }
+    about = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "run_format_version": run.environment.get("format_version", RUN_FORMAT),
+        "made_with": {"actionspace": __version__, "torch": torch.__version__},
+        "run": run.path.resolve().name,
+        "part": "head" if source.name == "features" else "model",
+        "input": {"name": source.name, "dtype": source.dtype, "shape": ["batch", *source.shape]},
+        "outputs": outputs,
+        "activation": "sigmoid" if probe.head.multi_label else "softmax",
+        "preprocessing": source.preprocessing,
+        **probe.describe(),
+        "encoder": run.labels.get("encoder") or {},
+        "recipe": recipe.model_dump(mode="json", include=KEPT),
+    }
+    return dict(plain(about))
+
+
+def _write(source: _Source, path: Path, format: str, about: dict[str, Any]) -> None:
+    import torch
+
+    from actionspace.recognition.export_graph import trace, write_onnx, write_torch
+
+    program = trace(source.module, torch.from_numpy(source.sample(2, 0)), source.what)
+    if format == "onnx":
+        write_onnx(program, path, about, source.name, source.what)
+    else:
+        write_torch(program, path, about)
+
+
+def _compare(source: _Source, session: Session, tolerance: float) -> Parity:
+    """Run the file and the run on the same random input.
+
+    Raises:
+        RunError: they differ by more than the tolerance, or the file cannot be run.
+    """
+    worst = [0.0, 0.0]
+    for seed, batch in enumerate(BATCHES, start=1):
+        sample = source.sample(batch, seed)
+        try:
+            found = session.run(sample)
+        except Exception as e:  # whatever the other program raises
+            raise RunError(
+                f"{source.what} was written, but the file cannot be run with a batch of {batch}: "
+                f"{e}. It is not kept."
+            ) from e
+        logits, probabilities = source.answer(sample)
+        scale = max(1.0, float(np.abs(logits).max()))
+        for i, (got, told, unit) in enumerate(
+            zip(found, (logits, probabilities), (scale, 1.0), strict=True)
+        ):
+            error = float(np.abs(got - told).max()) / unit if got.shape == told.shape else np.inf
+            worst[i] = max(worst[i], np.inf if np.isnan(error) else error)
+    parity = Parity(worst[0], worst[1], tolerance)
+    if not max(worst) <= tolerance:
+        raise RunError(
+            f"{source.what} was written, but the file does not agree with the run: {parity}. It is "
+            "not kept. Export in the other format, or say what difference is acceptable "
+            "(tolerance=)."
+        )
+    return parity

@@ -1,0 +1,1 @@
+"""Augmentation of clip batches on the training device."""

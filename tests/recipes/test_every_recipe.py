@@ -30,14 +30,14 @@ def test_prepare_check_train_evaluate_predict(name: str, tmp_path: Path) -> None
     manifest = A.prepare(dataset, source, source / "manifest.csv")
     problems = [f for f in A.check(manifest) if f.severity == "error"]
     assert not problems, problems
-    # Two epochs do not teach an untrained encoder anything: it has to run from end to end.
+    # A few small steps do not teach anything by gradient: it has to run from end to end.
     small = [*SMALL, *([ADAPTABLE, "training.epochs=2"] if recipe.adapts else [TINY])]
     run = A.train(name, data=manifest, out=tmp_path / "run", overrides=small)
     assert run.report_path.stat().st_size > 10_000
     metrics = A.evaluate(run)
     chance = 1 / len(run.labels["heads"]["label"]["classes"])
     assert metrics["top1_accuracy"] == run.metrics["top1_accuracy"]
-    assert recipe.adapts or metrics["top1_accuracy"] > chance
+    assert recipe.looped or metrics["top1_accuracy"] > chance
     video = A.read_events(manifest).select(split="test").path(run_video(manifest))
     events = A.load(run.path).predict(video)
     assert len(events) == 1 and 0 <= events.rows["score"].iloc[0] <= 1

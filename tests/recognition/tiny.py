@@ -44,7 +44,8 @@ class Motion(nn.Module):
         return torch.stack(found, dim=1) * self.scale
 
 
-def encoder() -> nn.Module:
+def encoder(pool: str = "global") -> nn.Module:
+    """``pool`` is there for recipes that set this option of their own encoder."""
     return Motion()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _WRAPPER = "module."
+
+log = logging.getLogger("actionspace")
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,7 @@ def _read_swin(
     adapted = any(".lora_" in name for name in plain)
     if adapted:
         plain = keys.merge_original_lora(plain, lora_alpha or _noted_alpha(notes))
+        log.info("The file holds LoRA adapters of the original code; they are merged.")
     guess = keys.guess_architecture(plain)
     return Checkpoint(
         *keys.split_head(plain),

@@ -230,6 +230,7 @@ def train(
     from actionspace.config import merge
     from actionspace.recipes.loader import load_recipe
     from actionspace.recognition.fit import train as run
+    from actionspace.training.run import next_run, stopped_run
 
     made = encoder if encoder is not None and not isinstance(encoder, str) else None
     if isinstance(encoder, str):
@@ -240,7 +241,7 @@ def train(
     if out is not None:
         target = Path(out)
     else:
-        target = _stopped_run(loaded.name) if resume and loaded.looped else _next_run(loaded.name)
+        target = stopped_run(loaded.name) if resume and loaded.looped else next_run(loaded.name)
     return run(
         loaded,
         out=target,
@@ -251,39 +252,6 @@ def train(
         overwrite=overwrite,
         resume=resume,
     )
-
-
-def _next_run(name: str) -> Path:
-    """Return the first of ``runs/NAME``, ``runs/NAME-2``, ``-3`` ... that holds nothing to keep."""
-    from actionspace.training.run import Run
-
-    path, n = Path("runs") / name, 1
-    while Run(path).finished or Run(path).resumable:
-        n += 1
-        path = Path("runs") / f"{name}-{n}"
-    return path
-
-
-def _stopped_run(name: str) -> Path:
-    """Return the run of a recipe in ``runs/`` that was stopped last.
-
-    Raises:
-        RunError: there is none.
-    """
-    import re
-
-    from actionspace.errors import RunError
-    from actionspace.training.run import Run
-
-    ours = [p for p in Path("runs").glob(f"{name}*") if re.fullmatch(rf"{name}(-\d+)?", p.name)]
-    stopped = [path for path in ours if Run(path).resumable]
-    if not stopped:
-        finished = sum(Run(path).finished for path in ours)
-        raise RunError(
-            f"There is no unfinished training of '{name}' in {Path('runs').resolve()} ({finished} "
-            "finished). Name its folder with --out, or train without --resume."
-        )
-    return max(stopped, key=lambda path: path.stat().st_mtime)
 
 
 def evaluate(
@@ -422,9 +390,10 @@ def convert(
     if recipe is not None:
         from actionspace.recipes.loader import load_recipe
         from actionspace.recognition.convert import run_from_checkpoint
+        from actionspace.training.run import next_run
 
         loaded = load_recipe(recipe)
-        folder = Path(out) if out else _next_run(loaded.name)
+        folder = Path(out) if out else next_run(loaded.name)
         run = run_from_checkpoint(
             checkpoint, loaded, folder, lora_alpha=lora_alpha, overwrite=overwrite
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,13 @@ def clips(work: Path) -> Events:
     events = tiny.clips(work / "clips")
     events.to_csv(work / "clips" / "clips.csv")
     return events
+
+
+@pytest.fixture(scope="session")
+def split(clips: Events) -> Events:
+    """Four groups to learn from, one to validate, one to test."""
+    names = {f"g{i}": "train" for i in range(4)} | {"g4": "val", "g5": "test"}
+    return replace(clips, videos=clips.videos.assign(split=clips.videos["group"].map(names)))
 
 
 @pytest.fixture(scope="session")

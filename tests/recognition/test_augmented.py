@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -42,13 +41,6 @@ EVERYTHING = (
 
 def head(*overrides: str) -> Any:
     return recipe(*QUICK, *overrides)
-
-
-@pytest.fixture(scope="module")
-def split(clips: Events) -> Events:
-    """Four groups to learn from, one to validate, one to test."""
-    names = {f"g{i}": "train" for i in range(4)} | {"g4": "val", "g5": "test"}
-    return replace(clips, videos=clips.videos.assign(split=clips.videos["group"].map(names)))
 
 
 def learn(split: Events, out: Any, *overrides: str) -> tuple[np.ndarray, dict[str, float]]:

@@ -49,13 +49,6 @@ def head(*overrides: str) -> Any:
     return recipe(*QUICK, *overrides)
 
 
-@pytest.fixture(scope="module")
-def split(clips: Events) -> Events:
-    """Four groups to learn from, one to validate, one to test."""
-    names = {f"g{i}": "train" for i in range(4)} | {"g4": "val", "g5": "test"}
-    return replace(clips, videos=clips.videos.assign(split=clips.videos["group"].map(names)))
-
-
 def weights(run: Run) -> np.ndarray:
     arrays = run.weights()
     return np.concatenate([arrays["label.weight"], arrays["label.bias"][:, None]], axis=1)

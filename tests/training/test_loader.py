@@ -344,7 +344,7 @@ def test_batches_come_to_the_gpu() -> None:
 def test_workers_are_chosen_from_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_workers(3) == (3, "Samples are prepared by 3 threads (as asked).")
     assert choose_workers(0) == (0, "Samples are prepared by the main thread (as asked).")
-    monkeypatch.setattr(loader_module, "_cores", lambda: 8)
+    monkeypatch.setattr(loader_module, "usable_cores", lambda: 8)
     assert choose_workers(None) == (8, "Samples are prepared by 8 threads (auto: 8 cores).")
     sentence = "Samples are prepared by 2 threads (auto: 8 cores for 4 processes)."
     assert choose_workers(None, processes=4) == (2, sentence)

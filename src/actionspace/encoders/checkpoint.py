@@ -1,4 +1,4 @@
-"""Reading weight files without running anything they contain."""
+"""Weight files: reading them without running anything they contain, and writing them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from actionspace.errors import WeightsError
+from actionspace.paths import atomic_path
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,6 +52,21 @@ def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         f"{path} is no weight file (it is {kind}); expected .safetensors or a torch .pth/.pt. "
         f"Download it again."
     )
+
+
+def write_weights(
+    path: str | Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str] | None = None
+) -> None:
+    """Write tensors (of any device, sharing memory or not) atomically as safetensors.
+
+    Raises:
+        ActionspaceError: the file cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    own = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    with atomic_path(path) as tmp:
+        save_file(own, tmp, None if notes is None else dict(notes))
 
 
 def weights_hash(state: Mapping[str, Tensor]) -> str:

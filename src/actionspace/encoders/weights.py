@@ -7,13 +7,13 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from actionspace.encoders.checkpoint import load_state, weights_hash
+from actionspace.encoders.checkpoint import load_state, weights_hash, write_weights
 from actionspace.encoders.download import download, verify_hash
 from actionspace.encoders.published import SPLIT_LISTS, WEIGHTS
 from actionspace.encoders.reading import Checkpoint, read_checkpoint, read_swin
 from actionspace.encoders.weight_file import WeightFile
 from actionspace.errors import UsageError, WeightsError, did_you_mean
-from actionspace.paths import atomic_path, cache_dir
+from actionspace.paths import cache_dir
 
 __all__ = [
     "Checkpoint",
@@ -143,8 +143,6 @@ def convert_checkpoint(
         WeightsError: as :func:`read_checkpoint`.
         ActionspaceError: ``out`` cannot be written.
     """
-    from safetensors.torch import save_file
-
     read = read_checkpoint(path, lora_alpha=lora_alpha)
     tensors = dict(read.backbone) | {f"head.{name}": value for name, value in read.head.items()}
     metadata = {
@@ -156,6 +154,5 @@ def convert_checkpoint(
         "merged_lora": str(read.merged_lora).lower(),
         "weights_hash": weights_hash(read.backbone),
     }
-    with atomic_path(out) as tmp:
-        save_file({name: value.contiguous() for name, value in tensors.items()}, tmp, metadata)
+    write_weights(out, tensors, metadata)
     return read

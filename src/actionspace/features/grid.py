@@ -104,8 +104,7 @@ class Grid:
         how = {name: getattr(v, name) for name in ("geometry", "resize", "out_of_bound", "fps")}
         chosen = {"clips": v.clips} if self.rows == "events" else {"hop": self.hop}
         drawn = {"augment": v.augment, "seed": v.seed} | v.unusual if v.augment else {}
-        special: dict[str, Any] = {"flow": v.flow} if v.flow else {}
-        special |= {"spread": True} if v.spread else {}
+        special = {name: on for name in ("flow", "spread") if (on := getattr(v, name))}
         return clip | how | chosen | drawn | special | {"rows": self.rows, "views": self.n_views}
 
     def lay_out(

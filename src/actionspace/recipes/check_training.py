@@ -13,6 +13,7 @@ from actionspace.recognition.recipe import (
     SINGLE_LABEL_METRICS,
     RecognitionRecipe,
 )
+from actionspace.training.environment import best_device
 
 
 def check_training(recipe: RecognitionRecipe, where: str) -> list[Finding]:
@@ -92,8 +93,4 @@ def _splits(recipe: RecognitionRecipe) -> set[str]:
 
 
 def _gpu(device: str) -> bool:
-    if device == "cpu":
-        return False
-    import torch
-
-    return torch.cuda.is_available() or torch.backends.mps.is_available()
+    return device != "cpu" and best_device() != "cpu"

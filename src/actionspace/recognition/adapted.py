@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from actionspace.encoders.checkpoint import load_state, read_weights, weights_hash
+from actionspace.encoders.checkpoint import load_state, read_weights, weights_hash, write_weights
 from actionspace.encoders.encoder import Encoder
 from actionspace.encoders.fit import fit_state
 from actionspace.errors import ActionspaceError, RunError
-from actionspace.paths import atomic_path, read_json, sha256_json, write_json
+from actionspace.paths import read_json, sha256_json, write_json
 
 WHOLE = "encoder.safetensors"
 ADAPTER = Path("adapter") / "adapter_model.safetensors"
@@ -53,20 +53,12 @@ def save_encoder(folder: Path, encoder: Encoder, mode: str) -> None:
     config["target_modules"] = sorted(config["target_modules"])
     config["inference_mode"] = True
     write_json(folder / ADAPTER_CONFIG, json.loads(json.dumps(config, default=str)))
-    _write(folder / ADAPTER, state, {BASE: encoder.weights_hash})
+    write_weights(folder / ADAPTER, state, {"format": "pt", BASE: encoder.weights_hash})
 
 
 def save_whole(path: Path, backbone: nn.Module) -> None:
     """Write a network's weights as a file that ``weights=`` takes."""
-    _write(path, backbone.state_dict(), {})
-
-
-def _write(path: Path, state: Mapping[str, Tensor], notes: Mapping[str, str]) -> None:
-    from safetensors.torch import save_file
-
-    tensors = {name: t.detach().cpu().contiguous().clone() for name, t in state.items()}
-    with atomic_path(path) as tmp:
-        save_file(tensors, tmp, {"format": "pt", **notes})
+    write_weights(path, backbone.state_dict(), {"format": "pt"})
 
 
 def load_encoder(folder: Path, encoder: Encoder, mode: str) -> None:

@@ -189,17 +189,6 @@ def check_split_classes(events: Events, column: str, say: Say, *, refit: bool = 
             say(f"Never tested, the test split has none: {', '.join(untested)}.")
 
 
-def lone_classes(events: Events, column: str) -> list[str]:
-    """Return the classes that occur in one group only, so that no grouped test can judge them."""
-    groups, labels = event_groups(events), events.labels(column)
-    used = use(events, column)
-    seen: dict[str, set[str]] = {}
-    for group, names, ok in zip(groups, labels, used, strict=True):
-        for name in names if ok else []:
-            seen.setdefault(name, set()).add(group)
-    return sorted(name for name, where in seen.items() if len(where) == 1)
-
-
 @dataclass(frozen=True)
 class Timing:
     """Duration in seconds and frame rate of a video; NaN where nobody knows."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from actionspace.errors import RunError, UsageError
 from actionspace.paths import cache_dir, sha256_json
 from actionspace.recognition.recipe import RecognitionRecipe, ViewsConfig
+from actionspace.training.environment import best_device
 
 if TYPE_CHECKING:
     from actionspace.encoders.encoder import Encoder
@@ -26,11 +27,8 @@ def pick_device(name: str) -> str:
 
     Under ``torchrun`` each process takes a GPU of its own.
     """
-    import torch
-
     if name == "auto":
-        mps = torch.backends.mps.is_available()
-        name = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
+        name = best_device()
     own = os.environ.get("LOCAL_RANK")
     return f"cuda:{own}" if name == "cuda" and own is not None else name
 

@@ -149,8 +149,8 @@ def _fuse(
     table, raw = pd.DataFrame(columns=list(ROW_COLUMNS)), {}
     if untrimmed:
         head, about = next(iter(heads.items()))
-        over_time = _over_time(many, head, weights, Reading.of(about, average))
         probe, reading = _probe(head, about, many[0]), Reading.of(about, average)
+        over_time = _over_time(many, head, weights, reading)
         found_rows, values = find_events(probe, untrimmed, over_time[0], config, reading)
         rows = pd.concat([part for part in (rows, found_rows) if len(part)], ignore_index=True)
         scores[head] = np.concatenate([scores[head], values])

@@ -111,16 +111,8 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
     }
 
 
-def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
-    """Write tensors atomically as safetensors."""
-    from safetensors.torch import save_file
-
-    with atomic_path(path) as tmp:
-        save_file({k: v.detach().cpu().contiguous().clone() for k, v in weights.items()}, tmp)
-
-
 def load_weights(path: Path) -> dict[str, Tensor]:
-    """Read what :func:`save_weights` wrote.
+    """Read weights that were kept.
 
     Raises:
         RunError: it is missing or damaged.

@@ -52,6 +52,15 @@ def peak_memory_bytes() -> int | None:
     return int(peak if sys.platform == "darwin" else peak * 1024)
 
 
+def best_device() -> str:
+    """Return the kind of device that ``auto`` means: ``cuda``, ``mps`` or ``cpu``."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
 def peak_gpu_memory_bytes(device: str) -> int | None:
     """Return the most memory this process had allocated on a CUDA device; None on another."""
     import torch

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from actionspace.encoders.checkpoint import write_weights
 from actionspace.paths import plain
 from actionspace.training import checkpoint
 from actionspace.training.averages import Averages
@@ -104,7 +105,7 @@ class Keeper:
     def keep(self, name: str) -> None:
         """Keep the present weights as ``checkpoints/<name>.safetensors``."""
         if self.writes:
-            checkpoint.save_weights(self.place(name), trainable_state(self.model))
+            write_weights(self.place(name), trainable_state(self.model))
 
     def keep_epoch(self, epoch: int) -> None:
         """Keep the weights of every n-th epoch, as asked."""
@@ -122,7 +123,7 @@ class Keeper:
         if self.ema is not None and self.writes:
             with self.ema.applied():
                 path = self.run.path / "ema.safetensors"
-                checkpoint.save_weights(path, trainable_state(self.model))
+                write_weights(path, trainable_state(self.model))
 
     def take_final(self, at: Progress) -> None:
         """Leave the model of the main process with the weights the run ends with."""

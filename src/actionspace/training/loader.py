@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -25,6 +24,7 @@ from actionspace.errors import ActionspaceError, DataError
 from actionspace.training.plan import Pass
 from actionspace.training.prefetch import Another, Prefetch
 from actionspace.training.task import Batch, Items, Samples, Table
+from actionspace.video.loader import usable_cores
 
 log = logging.getLogger("actionspace")
 
@@ -48,7 +48,7 @@ def choose_workers(asked: int | None, *, processes: int = 1) -> tuple[int, str]:
     """
     if asked is not None:
         return asked, f"Samples are prepared by {_threads(asked)} (as asked)."
-    cores = _cores()
+    cores = usable_cores()
     workers = max(1, min(cores // processes, MOST_WORKERS))
     share = f" for {processes} processes" if processes > 1 else ""
     return workers, f"Samples are prepared by {_threads(workers)} (auto: {cores} cores{share})."
@@ -249,9 +249,3 @@ def _map_tensors(data: Any, change: Callable[[Tensor], Tensor]) -> Any:
 
 def _threads(count: int) -> str:
     return "the main thread" if not count else f"{count} thread{'s' * (count > 1)}"
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):  # the cores this process may use; Linux only
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

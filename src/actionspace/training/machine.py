@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from actionspace.errors import UsageError
+from actionspace.training.environment import best_device
 from actionspace.training.freeze import trainable_state
 from actionspace.training.options import TrainingConfig
 
@@ -158,7 +159,7 @@ def set_up(model: nn.Module, config: TrainingConfig, device: str = "auto") -> Ma
 def _device(name: str, notes: list[str]) -> torch.device:
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if name == "auto":
-        name = "cuda" if cuda else "mps" if mps else "cpu"
+        name = best_device()
         why = "there is one" if name != "cpu" else "no GPU is to be had"
         notes.append(f"device=auto: {name}, since {why}.")
     try:
@@ -188,7 +189,7 @@ def _precision(name: str, device: torch.device, notes: list[str]) -> str:
 
 
 def micro_batch_size(config: TrainingConfig, limit: int | None, machine: Machine) -> int:
-    """Return the samples of one forward pass, saying why where it was left to us.
+    """Return the samples of one forward pass of this process.
 
     Args:
         config: ``micro_batch_size`` and ``batch_size``.

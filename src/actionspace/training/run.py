@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 NEEDED = ("config.yaml", "weights.safetensors", "labels.json", "environment.json")
+RUNS = Path("runs")
+"""Where runs without a place of their own lie."""
 STATES = ("state.pt", "state-before.pt")
 """What a training is resumed from: the newest state and the one before it."""
 STALE = (
@@ -256,3 +259,29 @@ class Run:
 def _belongs(name: str) -> bool:
     known = {*NEEDED, *STALE, *STALE_FOLDERS, "features"}
     return name in known or name.startswith(".")
+
+
+def next_run(name: str) -> Path:
+    """Return the first of ``runs/NAME``, ``runs/NAME-2``, ``-3`` ... that holds nothing to keep."""
+    path, n = RUNS / name, 1
+    while Run(path).finished or Run(path).resumable:
+        n += 1
+        path = RUNS / f"{name}-{n}"
+    return path
+
+
+def stopped_run(name: str) -> Path:
+    """Return the run of a recipe in ``runs/`` that was stopped last.
+
+    Raises:
+        RunError: there is none.
+    """
+    ours = [p for p in RUNS.glob(f"{name}*") if re.fullmatch(rf"{name}(-\d+)?", p.name)]
+    stopped = [path for path in ours if Run(path).resumable]
+    if not stopped:
+        finished = sum(Run(path).finished for path in ours)
+        raise RunError(
+            f"There is no unfinished training of '{name}' in {RUNS.resolve()} ({finished} "
+            "finished). Name its folder with --out, or train without --resume."
+        )
+    return max(stopped, key=lambda path: path.stat().st_mtime)

@@ -81,7 +81,7 @@ def decode_threads(jobs: int, cores: int | None = None) -> tuple[int, int]:
 
     All cores are used; many files take one each, a single long file takes them all.
     """
-    cores = cores or _cores()
+    cores = cores or usable_cores()
     workers = max(1, min(jobs, cores, 32))
     return workers, max(1, min(cores // workers, 16))
 
@@ -92,7 +92,8 @@ def patience(path: Path, duration: float = 0.0) -> float:
     return max(120.0, 10 * duration, size / 5e6)
 
 
-def _cores() -> int:
+def usable_cores() -> int:
+    """Return the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):  # the cores this process may use; Linux only
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

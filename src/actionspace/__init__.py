@@ -6,6 +6,8 @@ are the functions here; everything is imported when first used.
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
         read_events,
         report,
         split,
+        submit,
         summary,
         train,
         write_events,
@@ -53,6 +56,7 @@ __all__ = [
     "read_events",
     "report",
     "split",
+    "submit",
     "summary",
     "train",
     "write_events",
@@ -73,3 +77,17 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+class _Package(ModuleType):
+    """Keeps the verbs ``report`` and ``doctor``, which share their names with modules.
+
+    Importing a submodule binds it to its name in the package; a verb of that name would be lost.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in __all__ and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -65,56 +65,17 @@ def split(
     seed: int = 0,
     out: PathLike | None = None,
 ) -> list[Path]:
-    """Write a manifest with group-aware splits, or one manifest per fold.
+    """Write manifests with splits; see :func:`actionspace.events.split_files.split_manifest`."""
+    from actionspace.events.split_files import split_manifest
 
-    Args:
-        manifest: any annotation format.
-        by: column of the videos table that must not straddle splits.
-        ratio: train:val:test, or train:test.
-        folds: make this many manifests instead, each with another test fold.
-        seed: same seed, same split.
-        out: file to write (with folds, its name gets ``_fold1`` ...); by default beside the
-            manifest, so that the paths in it stay below their root.
-
-    Raises:
-        UsageError: the ratio is no list of numbers.
-    """
-    import logging
-
-    from actionspace.events import splits
-
-    events = read_events(manifest)
-    source = Path(manifest)
-    if source.is_dir():
-        source = source / source.name
-    for note in splits.notes(events, by=by):
-        logging.getLogger("actionspace").info(note)
-    if folds is None:
-        target = Path(out) if out else source.with_name(f"{source.stem}_split.csv")
-        return [write_events(splits.split(events, by=by, ratio=_ratio(ratio), seed=seed), target)]
-    number, _ = splits.folds(events, folds, by=by, seed=seed)
-    base = Path(out) if out else source.with_suffix(".csv")
-    written = []
-    for fold in range(folds):
-        names = ["test" if n == fold else "train" for n in number]
-        part = dataclasses.replace(events, videos=events.videos.assign(split=names))
-        target = base.with_name(f"{base.stem}_fold{fold + 1}{base.suffix}")
-        written.append(write_events(part, target))
-    return written
-
-
-def _ratio(text: str | Sequence[float]) -> list[float]:
-    parts = text.replace(",", ":").split(":") if isinstance(text, str) else list(text)
-    try:
-        return [float(p) for p in parts]
-    except ValueError:
-        raise UsageError(f"ratio '{text}' is not of the form 70:15:15.") from None
+    target = None if out is None else Path(out)
+    return split_manifest(Path(manifest), by=by, ratio=ratio, folds=folds, seed=seed, out=target)
 
 
 def inspect(videos: PathLike | Sequence[PathLike], *, exact: bool = True) -> list[VideoInfo]:
     """Look at videos (files, folders, globs); a bad file is a verdict, not an exception."""
     from actionspace.progress import progress
-    from actionspace.recognition.inputs import video_files
+    from actionspace.training.inputs import video_files
     from actionspace.video.inspect import inspect as look
 
     files = video_files(videos)
@@ -170,8 +131,8 @@ def extract(
     from actionspace.encoders.create import create_encoder
     from actionspace.features.extract import extract as run
     from actionspace.features.extract import views_of
-    from actionspace.recognition.encode import pick_device
-    from actionspace.recognition.inputs import resolve
+    from actionspace.training.environment import pick_device
+    from actionspace.training.inputs import resolve
 
     _known(options, list(python_inspect.signature(run).parameters)[3:], "option")
     if isinstance(encoder, str):
@@ -229,8 +190,8 @@ def train(
     """
     from actionspace.config import merge
     from actionspace.recipes.loader import load_recipe
-    from actionspace.recognition.fit import train as run
-    from actionspace.training.run import next_run, stopped_run
+    from actionspace.tasks import verb
+    from actionspace.training.run import Run, next_run, stopped_run
 
     made = encoder if encoder is not None and not isinstance(encoder, str) else None
     if isinstance(encoder, str):
@@ -242,7 +203,7 @@ def train(
         target = Path(out)
     else:
         target = stopped_run(loaded.name) if resume and loaded.looped else next_run(loaded.name)
-    return run(
+    made_run: Run = verb(loaded.task, "fit", "train")(
         loaded,
         out=target,
         data=data,
@@ -252,6 +213,7 @@ def train(
         overwrite=overwrite,
         resume=resume,
     )
+    return made_run
 
 
 def evaluate(
@@ -262,13 +224,19 @@ def evaluate(
     average: Literal["prob", "score"] | None = None,
     **options: Any,
 ) -> dict[str, Any]:
-    """Score a run or predictions; see :func:`actionspace.recognition.evaluate.evaluate`."""
+    """Score a run or predictions; see :func:`actionspace.recognition.evaluate.evaluate`.
+
+    Detections, which may be a file of anybody's: :func:`actionspace.localization.evaluate.evaluate`.
+    """
     import inspect as python_inspect
 
-    from actionspace.recognition.evaluate import evaluate as run
+    from actionspace.tasks import task_of, verb
 
+    run = verb(task_of(target), "evaluate", "evaluate")
+    options |= {} if average is None else {"average": average}
     _known(options, list(python_inspect.signature(run).parameters), "option")
-    return run(target, data, split=split, average=average, **options)
+    metrics: dict[str, Any] = run(target, data, split=split, **options)
+    return metrics
 
 
 @dataclass(frozen=True)
@@ -294,20 +262,24 @@ def load(run: PathLike) -> Model:
 
 
 def predict(run: PathLike | Run, inputs: Any, **options: Any) -> Predictions:
-    """Predict videos; see :func:`actionspace.recognition.predict.predictions`."""
+    """Predict videos; see ``predictions`` in :mod:`actionspace.recognition.predict`, or for a run
+    of localization in :mod:`actionspace.localization.predict`.
+    """
     import inspect as python_inspect
 
-    from actionspace.recognition.predict import predictions
+    from actionspace.tasks import task_of, verb
 
+    predictions = verb(task_of(run), "predict", "predictions")
     _known(options, list(python_inspect.signature(predictions).parameters)[2:], "option")
-    return predictions(run, inputs, **options)
+    found: Predictions = predictions(run, inputs, **options)
+    return found
 
 
 def summary(found: Predictions) -> str:
     """Say in a few lines what was predicted."""
-    from actionspace.recognition.predict import summary as tell
+    from actionspace.tasks import verb
 
-    return tell(found)
+    return str(verb(found.labels.get("task", "recognition"), "predict", "summary")(found))
 
 
 def report(
@@ -356,11 +328,49 @@ def fuse(
     """
     import inspect as python_inspect
 
+    from actionspace.events.split_files import parse_ratio
     from actionspace.recognition.fuse import fuse as run
 
     _known(options, list(python_inspect.signature(run).parameters)[5:], "option")
-    share = None if weights is None else _ratio(weights)
+    share = None if weights is None else parse_ratio(weights)
     return run(predictions, out, weights=share, average=average, fit_on=fit_on, **options)
+
+
+def submit(
+    sources: PathLike | Sequence[PathLike],
+    manifest: PathLike | Events,
+    annotations: PathLike,
+    out: PathLike = "submission.zip",
+    *,
+    challenge: str = "action_recognition",
+    **options: Any,
+) -> Path:
+    """Write the zip for the test server of EPIC-KITCHENS-100 and return its path.
+
+    Args:
+        sources: a run or predictions folder with the heads ``verb`` and ``noun``, or one of each.
+        manifest: the segments to answer: ``prepare epic100 ... challenge=true``.
+        annotations: folder with the official lists of classes.
+        out: the zip.
+        challenge: ``action_recognition`` or ``action_anticipation``.
+        options: levels of supervision (``sls_pt``, ``sls_tl``, ``sls_td``), and for runs those of
+            :func:`predict`.
+    """
+    from actionspace.metrics.epic_submission import Supervision
+    from actionspace.recognition.epic import submit as run
+
+    levels = [field.name for field in dataclasses.fields(Supervision)]
+    supervision = Supervision(**{k: options.pop(k) for k in levels if k in options})
+    many = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
+    return run(
+        many,
+        manifest,
+        annotations,
+        out,
+        challenge=challenge,
+        supervision=supervision,
+        **options,
+    )
 
 
 # ---- weights, lists, the machine -----------------------------------------------------------
@@ -389,14 +399,14 @@ def convert(
 
     if recipe is not None:
         from actionspace.recipes.loader import load_recipe
-        from actionspace.recognition.convert import run_from_checkpoint
-        from actionspace.training.run import next_run
+        from actionspace.tasks import verb
+        from actionspace.training.run import Run, next_run
 
         loaded = load_recipe(recipe)
         folder = Path(out) if out else next_run(loaded.name)
-        run = run_from_checkpoint(
-            checkpoint, loaded, folder, lora_alpha=lora_alpha, overwrite=overwrite
-        )
+        options = {} if lora_alpha is None else {"lora_alpha": lora_alpha}
+        make = verb(loaded.task, "convert", "run_from_checkpoint")
+        run: Run = make(checkpoint, loaded, folder, overwrite=overwrite, **options)
         return run.path
     if Path(checkpoint).is_dir():
         from actionspace.recognition.convert import weights_from_run

@@ -7,16 +7,16 @@ Results go to standard output (or ``--json``), progress and logs to standard err
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from actionspace import __version__
+from actionspace.console import key_values, print_json, print_metrics, print_table, video_row
 from actionspace.errors import ActionspaceError, Interrupted
 
 INTERRUPTED = 130  # what typer exits with on Ctrl-C
@@ -70,7 +70,7 @@ def prepare(
     """Turn a published data set into a manifest."""
     from actionspace import api
 
-    path = api.prepare(dataset, source, out, **_key_values(options))
+    path = api.prepare(dataset, source, out, **key_values(options))
     typer.echo(f"{path}")
 
 
@@ -118,25 +118,11 @@ def inspect(
 
     infos = api.inspect(videos, exact=not fast)
     if as_json:
-        _print_json([dataclasses.asdict(info) for info in infos])
+        print_json([dataclasses.asdict(info) for info in infos])
     else:
-        _table([_inspect_row(info) for info in infos])
+        print_table([video_row(info) for info in infos])
     if any(info.verdict == "bad" for info in infos):
         raise typer.Exit(1)
-
-
-def _inspect_row(info: Any) -> dict[str, str]:
-    return {
-        "video": str(info.path),
-        "codec": f"{info.codec} {info.pix_fmt}",
-        "size": f"{info.width}x{info.height}",
-        "fps": f"{info.fps:.3f}" + (" variable" if info.vfr else ""),
-        "frames": str(info.frames),
-        "seconds": f"{info.duration:.2f}",
-        "rotation": str(info.rotation),
-        "audio": str(info.audio_streams),
-        "verdict": info.verdict + (f": {info.reason}" if info.reason else ""),
-    }
 
 
 @app.command()
@@ -150,7 +136,7 @@ def check(
 
     findings = api.check(target, open_videos=not fast)
     if as_json:
-        _print_json([dataclasses.asdict(finding) for finding in findings])
+        print_json([dataclasses.asdict(finding) for finding in findings])
     else:
         for finding in findings:
             typer.echo(str(finding))
@@ -169,7 +155,7 @@ def extract(
     """Run a frozen encoder over videos once and keep what it says."""
     from actionspace import api
 
-    store = api.extract(source, encoder=encoder, out=out, **_key_values(options))
+    store = api.extract(source, encoder=encoder, out=out, **key_values(options))
     typer.echo(f"{store.path}")
 
 
@@ -197,7 +183,7 @@ def train(
     run = api.train(recipe, out=out, overrides=overrides or (), resume=resume)
     if not is_main_process():
         return
-    _metrics_table(run.metrics)
+    print_metrics(run.metrics)
     typer.echo(f"{run.path}  (report: {run.report_path})")
 
 
@@ -216,11 +202,11 @@ def evaluate(
     """Score a run or a folder of predictions."""
     from actionspace import api
 
-    metrics = api.evaluate(target, split=split, average=average, **_key_values(options))  # type: ignore[arg-type]
+    metrics = api.evaluate(target, split=split, average=average, **key_values(options))  # type: ignore[arg-type]
     if as_json:
-        _print_json(metrics)
+        print_json(metrics)
     else:
-        _metrics_table(metrics)
+        print_metrics(metrics)
     typer.echo(f"{Path(target) / 'metrics.json'}", err=as_json)
 
 
@@ -239,7 +225,8 @@ def predict(
     """Raw video in, events out."""
     from actionspace import api
 
-    found = api.predict(run, videos, out=out, mode=mode, **_key_values(options))
+    given = key_values(options) | ({} if mode == "auto" else {"mode": mode})
+    found = api.predict(run, videos, out=out, **given)
     typer.echo(api.summary(found))
     typer.echo(f"{out}")
 
@@ -269,11 +256,40 @@ def fuse(
         weights=weights,
         average=average,  # type: ignore[arg-type]
         fit_on=fit_on or None,
-        **_key_values(options),
+        **key_values(options),
     )
     for folder, weight in zip(predictions, found.labels["fused"]["weights"], strict=True):
         typer.echo(f"{weight:.3f}  {folder}")
     typer.echo(f"{out}")
+
+
+@app.command()
+def submit(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN|PREDICTIONS... MANIFEST",
+            help="With verbs and nouns, or one of each; then the segments to answer.",
+        ),
+    ],
+    annotations: Annotated[
+        Path, typer.Option(help="Folder with the official lists of verbs and nouns.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Zip to write.")] = Path("submission.zip"),
+    challenge: Annotated[
+        str, typer.Option(help="action_recognition or action_anticipation")
+    ] = "action_recognition",
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="key=value, e.g. sls_pt=2 sls_tl=3 sls_td=3 (repeatable)"),
+    ] = None,
+) -> None:
+    """Write predictions of EPIC-KITCHENS-100 for its test server, checked as the server does."""
+    from actionspace import api
+
+    *given, manifest = sources
+    path = api.submit(given, manifest, annotations, out, challenge=challenge, **key_values(options))
+    typer.echo(f"{path}")
 
 
 @app.command()
@@ -309,7 +325,7 @@ def export(
     """Write a run as one file that other programs can run, checked against the run."""
     from actionspace import api
 
-    typer.echo(f"{api.export(run, out, format=format, part=part, **_key_values(options))}")  # type: ignore[arg-type]
+    typer.echo(f"{api.export(run, out, format=format, part=part, **key_values(options))}")  # type: ignore[arg-type]
 
 
 @app.command()
@@ -340,9 +356,9 @@ def list_(
 
     rows = api.list_things(what, pattern)
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     else:
-        _table(rows)
+        print_table(rows)
 
 
 @app.command()
@@ -352,46 +368,10 @@ def doctor(as_json: Json = False) -> None:
 
     findings = api.doctor()
     if as_json:
-        _print_json(findings)
+        print_json(findings)
     else:
         for name, value in findings.items():
             typer.echo(f"{name:<12} {value}")
-
-
-def _key_values(options: Sequence[str] | None) -> dict[str, Any]:
-    """``["hop=8", "compile=true"]`` -> ``{"hop": 8, "compile": True}``."""
-    from actionspace.config import merge
-
-    return merge({}, list(options or ()))
-
-
-def _print_json(value: Any) -> None:
-    from actionspace.paths import plain
-
-    typer.echo(json.dumps(plain(value), indent=2, ensure_ascii=False))
-
-
-def _metrics_table(metrics: Mapping[str, Any]) -> None:
-    rows = []
-    for name, value in metrics.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            continue
-        interval = metrics.get(f"{name}_ci")
-        text = f"{interval[0]:.3f} – {interval[1]:.3f}" if interval else ""
-        rows.append({"metric": name, "value": f"{value:.4g}", "95 % interval": text})
-    _table(rows)
-
-
-def _table(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print rows as aligned columns; the last column may be long."""
-    if not rows:
-        typer.echo("Nothing.")
-        return
-    names = list(rows[0])
-    cells = [[str(row.get(n, "")) for n in names] for row in rows]
-    widths = [max(len(n), *(len(c[i]) for c in cells)) for i, n in enumerate(names)]
-    for line in [names, *cells]:
-        typer.echo("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

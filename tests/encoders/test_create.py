@@ -150,7 +150,8 @@ def test_own_encoders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("none.py:f", {}, r"none\.py does not exist"),
         ("swin3d_tt", {}, "Did you mean 'swin3d_t'"),
         ("swin3d_t", {"embed": 3}, "Did you mean 'embed_dim'"),
-        ("starter", {"embed_dim": 3}, "takes no weights"),
+        ("starter", {"embed_dim": 3}, "takes no backbone options"),
+        ("untrained:starter", {"weights": "w.pth"}, "random by name"),
         ("untrained:swin3d_t", {"weights": "w.pth"}, "random by name"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,12 @@ import pytest
 import torch
 
 from actionspace.encoders import keys_inception, keys_resnet, keys_x3d
-from actionspace.encoders.checkpoint import read_weights, weights_hash
+from actionspace.encoders.checkpoint import (
+    read_weights,
+    refuse_adapters,
+    weights_hash,
+    write_weights,
+)
 from actionspace.encoders.create import create_encoder
 from actionspace.encoders.encoder import Encoder
 from actionspace.encoders.reading import read_checkpoint, read_swin
@@ -121,6 +127,32 @@ def test_what_is_refused(tmp_path: Path) -> None:
     torch.save({"blocks.0.attn.qkv.weight": torch.ones(1)}, path)
     with pytest.raises(WeightsError, match=r"no network and layout known here.*first names are"):
         create_encoder(str(path))
+    caffe2 = tmp_path / "SLOWFAST_8x8_R50.pkl"
+    caffe2.write_bytes(pickle.dumps({"blobs": {"conv1_w": [0.5]}}))
+    with pytest.raises(WeightsError, match=r"cannot be read.*Caffe2 files.*\.pyth"):
+        create_encoder("slowfast_r50", weights=caffe2)
     for keys in (keys_resnet, keys_inception):
         with pytest.raises(WeightsError, match="no layout 'caffe2'"):
             keys.from_plain({}, "caffe2")
+
+
+def test_adapters_alone_are_no_encoder(tmp_path: Path) -> None:
+    folder = tmp_path / "run" / "adapter"
+    folder.mkdir(parents=True)
+    path = folder / "adapter_model.safetensors"
+    layer = "base_model.model.layers.0.blocks.0.attn.qkv.q"
+    state = {f"{layer}.lora_{x}.weight": torch.ones(4, 4) for x in "AB"}
+    write_weights(path, state)
+    own = "tests.recognition.tiny:encoder"
+    for name, weights in ((str(path), None), *((n, path) for n in ("swin3d_t", "starter", own))):
+        with pytest.raises(WeightsError, match=r"adapter_model.*LoRA adapters.*convert RUN"):
+            create_encoder(name, weights=weights)
+    with pytest.raises(WeightsError, match=r"adapter_model.*LoRA adapters"):
+        convert_checkpoint(path, tmp_path / "out.safetensors")
+    for name in ("swin3d_t", "starter", own):
+        with pytest.raises(WeightsError, match=r"adapter is a folder.*convert RUN"):
+            create_encoder(name, weights=folder)
+    with pytest.raises(WeightsError, match=r"run is a folder.*convert RUN"):
+        create_encoder(str(tmp_path / "run"))
+    # A checkpoint of the original code has its adapters beside the weights they adapt.
+    refuse_adapters([*state, "layers.0.blocks.0.attn.qkv.weight"], path)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from actionspace.encoders import starter
+from actionspace.encoders.checkpoint import weights_hash, write_weights
+from actionspace.encoders.create import create_encoder
 from actionspace.encoders.starter import CLIP, DIM, load_starter, metadata
 from actionspace.errors import WeightsError
 
@@ -92,6 +95,22 @@ def test_file_is_small_and_says_how_it_was_made() -> None:
     assert "rendered" in facts["trained_on"] and "rat_" not in facts["trained_on"]
     assert json.loads(facts["settings"])["seed"] >= 0
     assert json.loads(facts["clips"]) > 0
+
+
+def test_other_weights_of_its_own_layout(tmp_path: Path) -> None:
+    import torch
+
+    other = load_starter(trained=False, seed=3)
+    path = tmp_path / "mine.safetensors"
+    write_weights(path, other.backbone.state_dict())
+    again = create_encoder("starter", weights=path)
+    for name, value in other.backbone.state_dict().items():
+        assert torch.equal(again.backbone.state_dict()[name], value), name
+    assert (again.name, again.clip) == ("starter", CLIP)
+    assert again.weights_hash == weights_hash(other.backbone.state_dict())
+    write_weights(path, create_encoder("untrained:swin3d_t", embed_dim=24).backbone.state_dict())
+    with pytest.raises(WeightsError, match=r"mine\.safetensors into starter does not fit.*convert"):
+        create_encoder("starter", weights=path)
 
 
 def test_missing_weights_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

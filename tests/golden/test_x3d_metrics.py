@@ -16,7 +16,7 @@ import pytest
 from actionspace.errors import DataError
 from actionspace.metrics import classification as C
 from actionspace.metrics import confusion, epic
-from actionspace.metrics.epic_submission import check_submission, submission
+from actionspace.metrics.epic_submission import Supervision, check_submission, submission
 from tests.golden.x3d import folders, unit
 
 TOLERANCE = 1e-12
@@ -35,7 +35,10 @@ def listing(file: str, key: str | None = None) -> dict[str, Any]:
 CLASSIFICATION = listing("metrics.json", "classification").get("classification", {})
 EK100 = listing("metrics.json", "ek100").get("ek100", {})
 VERDICTS = listing("metrics.json", "submission_validation").get("submission_validation", [])
-PUBLISHED = listing("ek100_recognition_submission.json")
+SUBMISSIONS = {
+    challenge: listing(f"ek100_{challenge}_submission.json")
+    for challenge in ("recognition", "anticipation")
+}
 
 
 def rule(name: str, rows: int, columns: int, low: float, high: float) -> np.ndarray:
@@ -181,10 +184,26 @@ def test_submissions_are_refused_as_the_server_does(how: str, error: str | None)
         check_submission(content, ids)
 
 
-@pytest.mark.skipif(not PUBLISHED, reason="no golden/x3d EPIC submission here")
-def test_our_submission_is_the_original_one(ek100: dict[str, Any]) -> None:
-    ids = list(PUBLISHED["results"])
+@pytest.mark.parametrize("challenge", SUBMISSIONS)
+def test_our_submission_is_the_original_one(challenge: str, ek100: dict[str, Any]) -> None:
+    published = copy.deepcopy(SUBMISSIONS[challenge])
+    if not published:
+        pytest.skip("no golden/x3d EPIC submission here")
+    ids = list(published["results"])
     rows = [EK100["narration_ids"].index(i) for i in ids]
-    ours = submission(ids, ek100["verb"][rows], ek100["noun"][rows], actions=False)
-    assert ours == PUBLISHED
-    check_submission(PUBLISHED, ids)
+    supervision = Supervision(published["sls_pt"], published["sls_tl"], published["sls_td"])
+    ours = submission(
+        ids,
+        ek100["verb"][rows],
+        ek100["noun"][rows],
+        actions="action" in published["results"][ids[0]],
+        challenge=f"action_{challenge}",
+        supervision=supervision,
+    )
+    check_submission(published, ids)
+    for segment, theirs in published["results"].items():
+        expected, found = (part.pop("action", {}) for part in (theirs, ours["results"][segment]))
+        assert list(found) == list(expected)  # the best first
+        ratio = np.array(list(found.values())) / np.array(list(expected.values()))
+        np.testing.assert_allclose(ratio, ratio[:1].repeat(len(ratio)), rtol=1e-9)  # see above
+    assert ours == published

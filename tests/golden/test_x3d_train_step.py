@@ -29,9 +29,9 @@ class Trained:
 
     def state(self) -> dict[str, Any]:
         """The model's state under the names of the file."""
-        return self.model[0].state_dict() | {
+        return self.model.encoder.backbone.state_dict() | {
             f"blocks.5.proj.{name}": value
-            for name, value in self.model[1].proj.state_dict().items()
+            for name, value in self.model.head.linear.state_dict().items()
         }
 
     def changed(self) -> set[str]:
@@ -46,20 +46,28 @@ class Trained:
 
         self.model.eval()
         with torch.no_grad():
-            return self.model(tensor("train/golden/eval", (2, 3, 4, 64, 64), -2, 2))
+            return self.model(clip("eval"))
+
+
+def clip(name: object) -> Any:
+    """Clips as an encoder without mean and standard deviation takes them, [B, T, H, W, 3]."""
+    return tensor(f"train/golden/{name}", (2, 3, 4, 64, 64), -2, 2).permute(0, 2, 3, 4, 1)
 
 
 def train(folder: Path, *, drift: bool) -> Trained:
-    """Repeat the original's steps, with BatchNorms as there or frozen as they should be."""
+    """Repeat the original's steps with the network of mode=head, as ``batch_norm_drift`` says."""
+    import numpy as np
     import torch
-    import torch.nn.functional as F
     from safetensors.torch import load_file
-    from torch import nn
 
+    from actionspace.encoders.encoder import Encoder
     from actionspace.encoders.fit import fit_state
     from actionspace.encoders.keys import split_head
     from actionspace.encoders.keys_x3d import to_plain
-    from actionspace.training.freeze import freeze, train_mode
+    from actionspace.encoders.spec import ClipSpec
+    from actionspace.recognition.head_model import HeadLoss, HeadModel, LinearLayer
+    from actionspace.recognition.head_task import HeadTask
+    from actionspace.recognition.recipe import HeadConfig
 
     content = json.loads((folder / "manifest_train_step_seed.json").read_text(encoding="utf-8"))
     stored = load_file(folder / "train_step_seed.safetensors")
@@ -70,23 +78,31 @@ def train(folder: Path, *, drift: bool) -> Trained:
     }
     backbone, linear = split_head(to_plain(before))
     fit_state(net, backbone, what="the case")
-    fit_state(head.proj, linear, what="the case")
-    model = nn.Sequential(net, head)
-    freeze(model, keep=["1.proj"])
+    plain = ClipSpec(frames=4, stride=1, size=64, short_side=64, mean=(0, 0, 0), std=(1, 1, 1))
+    config, classes = HeadConfig(dropout=0, class_weight="none"), head.proj.out_features
+    model = HeadModel(
+        LinearLayer(net.dim, classes, config, seed=0),
+        HeadLoss(np.arange(classes), classes, config),
+        Encoder(net, name="case", dim=net.dim, clip=plain),
+        precision="float32",
+        batch_norm_drift=drift,
+    )
+    fit_state(model.head.linear, linear, what="the case")
+    task = HeadTask(model, train=None, val=None)  # type: ignore[arg-type]
     sgd = torch.optim.SGD(model.parameters(), lr=0.001, momentum=0.9)
-    losses, gradients, logits = [], {}, None
+    losses, gradients = [], {}
+    seen: list[Any] = []
+    model.register_forward_hook(lambda _, __, logits: seen.append(logits.detach()))
     for step, labels in enumerate(content["labels"]):
-        train_mode(model, active=(lambda m: isinstance(m, nn.BatchNorm3d)) if drift else None)
-        scores = model(tensor(f"train/golden/{step}", (2, 3, 4, 64, 64), -2, 2))
-        loss = F.cross_entropy(scores, torch.tensor(labels))
+        task.set_training(model)
+        loss = task.step(model, (clip(step), torch.tensor(labels)))["loss"]
         sgd.zero_grad()
         loss.backward()
         if step == 0:
-            logits = scores.detach()
-            gradients = {n: p.grad.clone() for n, p in head.proj.named_parameters()}
+            gradients = {n: p.grad.clone() for n, p in model.head.linear.named_parameters()}
         sgd.step()
         losses.append(loss.item())
-    return Trained(model, logits, gradients, losses, content, before, stored)
+    return Trained(model, seen[0], gradients, losses, content, before, stored)
 
 
 @pytest.mark.parametrize("folder", CASES, ids=["x3d-train_step_seed"])

@@ -8,14 +8,17 @@ from pathlib import Path
 import pytest
 
 from actionspace.config import write_yaml
+from actionspace.encoders.create import list_encoders
 from actionspace.errors import ConfigError, UsageError
 from actionspace.recipes.check import check_recipe
 from actionspace.recipes.loader import list_recipes, load_recipe, recipe_names
 from actionspace.recognition.recipe import RecognitionRecipe
+from actionspace.training.schedules import lr_at
 
 UAS = [name for name in recipe_names() if name.endswith("_linear_probe")]
 ADAPTED = [name for name in recipe_names() if name.endswith(("_lora", "_finetune"))]
-OWN = {"linear_probe", "lora", "finetune"}
+RECOGNITION = [recipe.name for recipe in list_recipes() if recipe.task == "recognition"]
+OWN = {"linear_probe", "lora", "finetune", "localize"}
 TOP1, TOP5, MCA = "top1_accuracy", "top5_accuracy", "mean_class_accuracy"
 
 # Name: (classes, published percentages, hours, train stride, test clips, batch).
@@ -45,7 +48,7 @@ ADAPTED_SHEET = {
 def test_the_packaged_recipes_are_those_of_the_sheet():
     assert sorted(UAS) == sorted(SHEET)
     assert sorted(ADAPTED) == sorted(ADAPTED_SHEET)
-    assert {r.name for r in list_recipes()[:3]} == OWN
+    assert {r.name for r in list_recipes()[: len(OWN)]} == OWN
     chimps = sorted(n for n in (*UAS, *ADAPTED) if "chimp" in n)
     assert [r.name for r in list_recipes("chimp*")] == chimps
 
@@ -70,6 +73,53 @@ def test_adapted_encoders_are_trained_as_the_probes_of_their_data(name: str):
     same = {"stochastic_depth": False, "train": base.clips.train.model_copy(update={"augment": 30})}
     assert recipe.clips == base.clips.model_copy(update=same)
     assert recipe.training.optimizer.rules["backbone"].lr == 0.1
+
+
+def test_the_epic_baseline_is_that_of_the_sheet():
+    recipe = load_recipe("epic100_slowfast")
+    assert recipe.published is not None
+    assert {f.metric: f.value for f in recipe.published.figures} == {
+        "verb_top1_accuracy": 65.56,
+        "noun_top1_accuracy": 50.02,
+        "verb_top5_accuracy": 90.00,
+        "noun_top5_accuracy": 75.62,
+        "action_top1_accuracy": 38.5,
+    }
+    assert recipe.published.verified_here == "no (no weights or data)"
+    assert (recipe.encoder, recipe.mode, recipe.freeze_norms) == ("slowfast_r50_k400", "full", True)
+    assert recipe.head.columns == ("verb", "noun")
+    views = recipe.clips.test
+    assert (views.frames, views.stride, views.fps) == (32, 2, 60)
+    assert (views.clips, views.geometry, views.size) == (10, "center", 256)
+    training = recipe.training
+    assert training.batch_size == 32
+    rates = [
+        lr_at(training.schedule, 0.01, epoch=e, step=s, steps_per_epoch=10, epochs=training.epochs)
+        for e, s in ((0, 0), (0, 5), (1, 0), (19, 9), (20, 0), (24, 9), (25, 0), (29, 9))
+    ]
+    assert rates == pytest.approx([1e-3, 5.5e-3, 1e-2, 1e-2, 1e-3, 1e-3, 1e-4, 1e-4])
+
+
+@pytest.mark.parametrize("name", ["epic100_x3d_m", "epic100_i3d_flow"])
+def test_the_other_recipes_of_epic_kitchens_train_as_the_baseline(name: str):
+    recipe, base = load_recipe(name), load_recipe("epic100_slowfast")
+    assert recipe.head == base.head and recipe.predict == base.predict and recipe.freeze_norms
+    decay = recipe.training.optimizer.weight_decay
+    optimizer = base.training.optimizer.model_copy(update={"weight_decay": decay})
+    assert recipe.training == base.training.model_copy(update={"optimizer": optimizer})
+
+
+@pytest.mark.parametrize("name", [n for n in RECOGNITION if n.startswith(("ucf50", "epic100"))])
+def test_clips_are_those_the_encoder_expects(name: str):
+    """But for the original X3D pipeline, and a rate of another clock that comes to the same."""
+    recipe = load_recipe(name)
+    clip = {e.name: e.clip for e in list_encoders()}[recipe.encoder]
+    for views in (recipe.clips.train, recipe.clips.val, recipe.clips.test):
+        if name != "ucf50_x3d_s_original":
+            rate = (views.fps or clip.fps or 1) / views.stride  # type: ignore[operator]
+            assert (views.frames, rate) == (clip.frames, (clip.fps or 1) / clip.stride) or (
+                name == "epic100_slowfast" and (views.frames, rate) == (32, 30)
+            )
 
 
 @pytest.mark.parametrize("name", sorted(OWN))

@@ -21,7 +21,7 @@ from actionspace.recognition.head_model import HeadLoss, HeadModel, LinearLayer
 from actionspace.recognition.lora import ORIGINAL_STD, SplitQKV, adapter_parameters, add_adapters
 from actionspace.recognition.recipe import HeadConfig, LoraConfig
 from actionspace.training.activation import checkpoint_activations
-from actionspace.training.freeze import count_parameters
+from actionspace.training.freeze import count_parameters, train_mode
 from tests.recognition import adaptable
 
 SPEC = ClipSpec(frames=4, stride=1, size=32, short_side=32)
@@ -105,6 +105,23 @@ def test_last_blocks_with_what_lies_between_and_behind(layers: int, expected: Se
     train_last(encoder, layers)
     names = [name for name, _ in encoder.backbone.named_parameters()]
     assert trained(encoder) == [n for n in names if n.startswith(tuple(f"{e}." for e in expected))]
+
+
+@pytest.mark.parametrize("mode", [["mode=full"], ["mode=layers", "layers=2"]])
+def test_frozen_norms_keep_their_weights_and_statistics(mode: list[str]):
+    encoder, recipe = made(adaptable.CONVOLUTIONS), load_recipe("linear_probe", mode)
+    adapt(encoder, recipe)
+    before = trained(encoder)
+    adapt(encoder, recipe.model_copy(update={"freeze_norms": True}))
+    norms = [n for n, m in encoder.backbone.named_modules() if isinstance(m, nn.BatchNorm3d)]
+    assert trained(encoder) == [n for n in before if n.rpartition(".")[0] not in norms] != before
+    held = {k: v.clone() for k, v in encoder.backbone.state_dict().items() if "running" in k}
+    train_mode(encoder)
+    encoder(torch.randn(2, 3, 4, 32, 32))
+    state = encoder.backbone.state_dict()
+    assert held and all(torch.equal(state[name], value) for name, value in held.items())
+    with pytest.raises(ConfigError, match="freeze_norms says what mode=full"):
+        load_recipe("linear_probe", ["freeze_norms=true", "mode=head"])
 
 
 def test_more_layers_than_there_are():

@@ -103,6 +103,8 @@ def damage(folder: Path, how: str) -> None:
         state = {name: t for name, t in state.items() if not name.endswith("lora_B.weight")}
     elif how == "other names":
         state = {name.replace("layers.1", "layers.7"): t for name, t in state.items()}
+    elif how == "whole":
+        state = dict(fresh(made).backbone.state_dict())
     elif how == "other shapes":
         state = {name: t[:, :3].clone() if "lora_A" in name else t for name, t in state.items()}
     save_file(state, path, {"base_weights_hash": "other" if how == "other base" else "base"})
@@ -117,6 +119,7 @@ def damage(folder: Path, how: str) -> None:
         ("half", "is half: one of lora_A and lora_B is missing"),
         ("other names", r"'layers\.7\..*' does not fit the encoder"),
         ("other shapes", "does not fit"),
+        ("whole", r"adapter_model\.safetensors holds other weights than adapters"),
         ("other base", r"trained on the weights other, .* has base here"),
     ],
 )

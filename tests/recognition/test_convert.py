@@ -95,14 +95,29 @@ def test_checkpoints_of_the_kinetics_zoos_predict(
     np.testing.assert_array_equal(made.weights()["label.weight"], head["head.weight"].numpy())
 
 
-def test_several_classifiers_make_no_run(tmp_path: Path):
+def test_several_classifiers_make_a_run_of_their_columns(clips: Events, tmp_path: Path):
     from actionspace.encoders.keys_resnet import from_plain
 
     small = {"width": 16, "depths": [1, 1, 1, 1]}
     plain = dict(create_encoder("untrained:slowfast_r50", **small).backbone.state_dict())
     for part, classes in (("verb", 97), ("noun", 300)):
-        plain[f"head.{part}.weight"] = torch.zeros(classes, 576)
+        plain[f"head.{part}.weight"] = torch.randn(classes, 576)
         plain[f"head.{part}.bias"] = torch.zeros(classes)
     torch.save({"model_state": from_plain(plain, "pyslowfast")}, tmp_path / "epic.pyth")
     with pytest.raises(WeightsError, match=r"several classifiers \(noun, verb\)"):
         run_from_checkpoint(tmp_path / "epic.pyth", recipe(*SETTING), tmp_path / "run")
+    options = "encoder_options={width: 16, depths: [1, 1, 1, 1]}"
+    both = recipe("encoder=slowfast_r50", options, *SETTING[2:], "head.column=[verb,noun]")
+    with pytest.raises(UsageError, match="can only be numbered"):
+        run_from_checkpoint(tmp_path / "epic.pyth", both, tmp_path / "run", classes=["a", "b"])
+    made = run_from_checkpoint(tmp_path / "epic.pyth", both, tmp_path / "run")
+    found = predictions(made, clips.select(videos=list(clips.videos["video"][:2])))
+    assert {head: values.shape for head, values in found.scores.items()} == {
+        "verb": (2, 97),
+        "noun": (2, 300),
+    }
+    np.testing.assert_array_equal(made.weights()["noun.weight"], plain["head.noun.weight"].numpy())
+    of_full = both.model_copy(update={"mode": "full"})
+    trained = run_from_checkpoint(tmp_path / "epic.pyth", of_full, tmp_path / "full")
+    again = predictions(trained, clips.select(videos=list(clips.videos["video"][:2])))
+    np.testing.assert_array_equal(again.scores["verb"], found.scores["verb"])

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from actionspace.cli import main
 from actionspace.datasets.prepare import dataset_events
 from actionspace.errors import DataError
 from actionspace.events.table import Events
 from actionspace.metrics.epic_submission import check_submission, read_submission
+from actionspace.paths import read_json
 from actionspace.recognition.epic import epic_metrics, epic_submission
-from actionspace.training.predictions import Predictions
+from actionspace.recognition.evaluate import evaluate
+from actionspace.training.predictions import Predictions, write_predictions
 from tests.datasets.layouts import epic100_annotations
 
 # The classes a model knows, in its own order; verb12 it has not seen, "nothing" is its background.
@@ -61,6 +65,83 @@ def test_figures(source: Path) -> None:
         epic_metrics(verb, predicted(some, "noun"), events)
     with pytest.raises(DataError, match="The segment P33_101_0 has no verb"):
         epic_metrics(verb, noun, dataset_events("epic100", source, challenge=True))
+
+
+def both(events: Events, wrong: str = "") -> Predictions:
+    """The same by one network with both heads, each with its own background."""
+    parts = {head: predicted(events, head, wrong) for head in ("verb", "noun")}
+    heads = {
+        head: {**one.labels["heads"][head], "background": BACKGROUND[head]}
+        for head, one in parts.items()
+    }
+    table = pd.DataFrame(columns=["video", "start", "end", "view", "anchored"])
+    scores = {head: one.scores[head] for head, one in parts.items()}
+    labels = {"heads": heads, "untrimmed": []}
+    found = of_heads(events, "verb", "noun")
+    return Predictions(found, scores, labels, table, {}, found.rows)
+
+
+def test_evaluate_gives_the_challenges_figures(source: Path):
+    """Beside its own measures, which are the same where nothing is unseen or of the tail."""
+    every = dataset_events("epic100", source)
+    # A class that no model knows is refused by an evaluation; the challenge counts it as wrong.
+    known = {head: [set(of) & set(KNOWN[head]) for of in every.labels(head)] for head in KNOWN}
+    kept = [bool(v and n) for v, n in zip(*known.values(), strict=True)]
+    events = every.select(split="test", mask=np.array(kept))
+    write_predictions(both(events, wrong="P18_01_0"), source / "predictions")
+    metrics = evaluate(source / "predictions", events)
+    figures = epic_metrics(predicted(events, "verb", "P18_01_0"), both(events, "P18_01_0"), events)
+    assert metrics["epic100"] == {
+        **{name: pytest.approx(value, nan_ok=True) for name, value in figures.items()},
+        "segments": len(events),
+        "left_out": 0,
+    }
+    for name in ("verb_top1_accuracy", "noun_top1_accuracy", "action_top1_accuracy"):
+        assert metrics[name] == figures[name] < 1
+    kept_on_disk = read_json(source / "predictions" / "metrics.json")
+    assert kept_on_disk["epic100"]["segments"] == len(events)
+    plain = events.rows.assign(modifiers=None)
+    other = Events.from_frames(plain, events.videos, events.root, events.heads)
+    assert "epic100" not in evaluate(source / "predictions", other)
+
+
+def test_the_verbs_zip(source: Path, capsys: pytest.CaptureFixture[str]):
+    segments = dataset_events("epic100", source).select(split="test")
+    segments.to_csv(source / "segments.csv")
+    write_predictions(both(segments), source / "both")
+    write_predictions(predicted_alone(segments, "verb"), source / "verbs")
+    write_predictions(predicted_alone(segments, "noun"), source / "nouns")
+    last = [str(source / "segments.csv"), "--annotations", str(source)]
+    with pytest.raises(SystemExit, match="0"):
+        main(["submit", str(source / "both"), *last, "--out", str(source / "a.zip")])
+    levels = ["--set", "sls_td=3", "--set", "sls_pt=5"]
+    two = [str(source / "verbs"), str(source / "nouns")]
+    with pytest.raises(SystemExit, match="0"):
+        main(["submit", *two, *last, "--out", str(source / "b.zip"), *levels])
+    assert capsys.readouterr().out.split() == [str(source / f"{n}.zip") for n in "ab"]
+    first, second = (read_submission(source / f"{n}.zip") for n in "ab")
+    assert (first["sls_pt"], first["sls_td"]) == (2, 4)
+    assert (second["sls_pt"], second["sls_td"]) == (5, 3)
+    assert first["results"] == second["results"] and len(first["results"]) == len(segments)
+    expected = epic_submission(
+        predicted(segments, "verb"), predicted(segments, "noun"), segments, source, source / "c.zip"
+    )
+    assert read_submission(expected)["results"] == first["results"]
+    with pytest.raises(SystemExit, match="2"):
+        main(["submit", str(source / "verbs"), *last, "--out", str(source / "d.zip")])
+    assert "has the head 'noun'" in capsys.readouterr().err
+    assert not (source / "d.zip").exists()
+
+
+def predicted_alone(events: Events, head: str) -> Predictions:
+    table = pd.DataFrame(columns=["video", "start", "end", "view", "anchored"])
+    return replace(predicted(events, head), rows=table, events=of_heads(events, head))
+
+
+def of_heads(events: Events, *heads: str) -> Events:
+    """What is predicted has the columns of its heads."""
+    rows = events.rows.drop(columns=[h for h in events.heads if h not in heads])
+    return Events.from_frames(rows, events.videos, events.root, heads)
 
 
 def test_zip_for_the_server(source: Path) -> None:

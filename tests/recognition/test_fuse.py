@@ -192,6 +192,29 @@ def test_two_animals_at_the_same_time_are_told_apart_by_id(tmp_path: Path):
     np.testing.assert_allclose(found.scores["label"], p, atol=1e-6)
 
 
+def test_pictures_and_flow_of_a_video_lie_in_folders_of_one_name(tmp_path: Path):
+    p, q = _probabilities(0, 3), _probabilities(1, 3)
+    true = [CLASSES[i] for i in p.argmax(axis=1)]
+    ids = ["P01_01_0", "P01_02_0", "P01_02_1"]
+    names = [f"P01/{{}}/P01_0{i}" for i in (1, 2, 2)]
+    for folder, values, kind in (("p", p, "rgb_frames"), ("q", q, "flow_frames")):
+        videos = [name.format(kind) for name in names]
+        _folder(tmp_path / folder, values, names=videos, ids=ids, true=true)
+    found = fuse([tmp_path / "p", tmp_path / "q"], tmp_path / "f")
+    assert found.labels["fused"]["missing"] == {}
+    assert list(found.events.rows["video"]) == [name.format("rgb_frames") for name in names]
+    np.testing.assert_allclose(found.scores["label"], (p + q) / 2, atol=1e-6)
+    assert evaluate(tmp_path / "f", bootstrap=0)["protocol"]["unscored_events"] == 0
+    # Where paths do agree, a name alone is no video: two cameras may well number theirs alike.
+    _folder(tmp_path / "r", q, names=["a/1.mp4", "a/2.mp4", "b/1.mp4"])
+    _folder(tmp_path / "s", p, names=["a/1.mp4", "c/2.mp4", "c/3.mp4"])
+    assert len(fuse([tmp_path / "r", tmp_path / "s"]).events.rows) == 5
+    # And a name that two videos have tells neither.
+    _folder(tmp_path / "t", q, names=["x/1.mp4", "x/2.mp4", "y/1.mp4"])
+    _folder(tmp_path / "u", p, names=["z/1.mp4", "z/2.mp4", "z/3.mp4"])
+    assert len(fuse([tmp_path / "t", tmp_path / "u"]).events.rows) == 5
+
+
 def test_weights_are_fitted_on_labelled_predictions(tmp_path: Path):
     rng = np.random.default_rng(0)
     targets = rng.integers(0, 3, 200)

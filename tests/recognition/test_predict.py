@@ -13,8 +13,8 @@ import pytest
 from actionspace.errors import RunError, UsageError, VideoError
 from actionspace.events.table import Events
 from actionspace.recognition.fit import train
-from actionspace.recognition.inputs import resolve, video_files
 from actionspace.recognition.predict import predict, predictions, summary
+from actionspace.training.inputs import resolve, video_files
 from actionspace.training.predictions import read_predictions
 from actionspace.training.run import Run
 from actionspace.video.write import write_video
@@ -155,8 +155,13 @@ def test_inputs(work: Path, clips: Events, tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(UsageError, match="give it alone"):
         resolve([root / "clips.csv", root / "left"])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UsageError, match="no video in"):
+    with pytest.raises(UsageError, match=r"no video in .*fps\.txt"):
         resolve(tmp_path / "empty")
+    for name in ("P01_01", "P01_02"):  # folders of pictures are videos as well
+        (tmp_path / "frames" / name).mkdir(parents=True)
+        (tmp_path / "frames" / name / "fps.txt").write_text("60")
+    for given in (tmp_path / "frames", list((tmp_path / "frames").iterdir())):
+        assert set(resolve(given).videos["video"]) == {"P01_01", "P01_02"}
     with pytest.raises(UsageError, match="at least one"):
         resolve([])
 

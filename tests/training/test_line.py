@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from tqdm import tqdm
 
 from actionspace.training import line as module
 from actionspace.training.line import Line
@@ -146,3 +147,16 @@ def test_a_step_costs_little():
             line.step(1, 0.0)
         best = min(best, (time.perf_counter() - began) / 1000)
     assert best < 5e-6
+
+
+def test_a_bar_that_is_switched_off_is_no_error(monkeypatch):
+    screen = terminal(monkeypatch)
+    # What TQDM_DISABLE does; tqdm reads it when it is imported.
+    monkeypatch.setattr(module, "bar", lambda **_: tqdm(disable=True))
+    line = Line(3, epochs=1)
+    for _ in range(3):
+        line.step(2, 0.0)
+    with line.paused("saving"):
+        pass
+    line.close()
+    assert screen.getvalue() == ""

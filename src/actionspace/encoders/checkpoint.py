@@ -6,7 +6,7 @@ import hashlib
 import pickle
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +27,27 @@ def load_state(path: str | Path) -> dict[str, Tensor]:
     containers such as ``{meta, state_dict, ...}`` are opened.
 
     Raises:
-        WeightsError: the file is missing, damaged, no weight file, or wants to run code.
+        WeightsError: the file is missing, damaged, no weight file, or wants to run code; or it
+            holds adapters alone.
     """
-    return read_weights(path)[0]
+    state, _ = read_weights(path)
+    refuse_adapters(state, path)
+    return state
+
+
+def refuse_adapters(names: Iterable[str], path: str | Path) -> None:
+    """Refuse a file of LoRA adapters where the weights of a network are wanted.
+
+    Raises:
+        WeightsError: every name is that of a part of an adapter.
+    """
+    if all(".lora_" in name for name in names):
+        raise WeightsError(
+            f"{path} holds LoRA adapters: what a training changed in an encoder, not the encoder. "
+            "Predict, evaluate or export with the run they lie in, which puts both together; "
+            "`actionspace convert RUN --out FILE` writes its encoder, adapters merged, as a file "
+            "that weights= takes. Merge adapters of other libraries where they were made."
+        )
 
 
 def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -132,7 +150,9 @@ def _harmless_globals() -> list[Any]:
 def _refusal(path: Path, message: str) -> str:
     wanted = re.search(r"GLOBAL\s+([\w.]+)|global\s+([\w.]+)", message)
     if wanted is None:
-        return f"{path} cannot be read as plain tensors: it is damaged or not a torch file."
+        known = " Caffe2 files of PySlowFast are not read; take the .pyth file of the same network."
+        hint = known if path.suffix == ".pkl" else ""
+        return f"{path} cannot be read as plain tensors: it is damaged or not a torch file.{hint}"
     name = wanted.group(1) or wanted.group(2)
     return (
         f"{path} was refused: besides tensors it wants to load '{name}', and loading that runs "

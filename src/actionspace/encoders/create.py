@@ -17,7 +17,7 @@ from actionspace.encoders.published import NETWORKS, WEIGHTS
 from actionspace.encoders.reading import Checkpoint, network_class, read_checkpoint
 from actionspace.encoders.spec import SOUND, ClipSpec
 from actionspace.encoders.weight_file import Architecture
-from actionspace.encoders.weights import obtain, weights_hash, weights_status
+from actionspace.encoders.weights import obtain, refuse_folder, weights_hash, weights_status
 from actionspace.errors import UsageError, WeightsError, did_you_mean
 
 if TYPE_CHECKING:
@@ -162,11 +162,12 @@ def _starter(
 ) -> Encoder:
     from actionspace.encoders.starter import load_starter
 
-    if weights is not None or options:
-        raise UsageError(
-            "Encoder 'starter' takes no weights and no backbone options; use 'swin3d_t' for that."
-        )
-    return load_starter(trained=not untrained, seed=seed)
+    if options:
+        raise UsageError("Encoder 'starter' takes no backbone options; use 'swin3d_t' for that.")
+    if weights is None:
+        return load_starter(trained=not untrained, seed=seed)
+    _check_random("starter", untrained, weights)
+    return load_starter(obtain(weights))
 
 
 def _logmel(weights: str | Path | None, options: dict[str, Any]) -> Encoder:
@@ -196,9 +197,10 @@ def _known(
         architecture, licence, source = NETWORKS[name], "", weights
         clip = architecture.clip
     else:
+        refuse_folder(Path(name))
         raise _unknown(name)
-    if untrained and weights is not None:
-        raise UsageError(f"'{UNTRAINED}{name}' is random by name; leave out weights={weights}.")
+    if weights is not None:
+        _check_random(name, untrained, weights)
     _check_options(network_class(architecture.network), options)
     arguments, read = architecture.options(), None
     if source is not None:
@@ -255,6 +257,11 @@ def _fit(backbone: nn.Module, read: Checkpoint, what: str, hint: str) -> str:
 
     fit_state(backbone, read.backbone, what=what, hint=hint)
     return weights_hash(read.backbone)
+
+
+def _check_random(name: str, untrained: bool, weights: str | Path) -> None:
+    if untrained:
+        raise UsageError(f"'{UNTRAINED}{name}' is random by name; leave out weights={weights}.")
 
 
 def _check_options(factory: Any, options: dict[str, Any]) -> None:

@@ -29,12 +29,13 @@ def own_encoder(name: str, weights: str | Path | None, options: dict[str, Any]) 
     from actionspace.encoders.checkpoint import load_state
     from actionspace.encoders.encoder import Encoder
     from actionspace.encoders.fit import fit_state
+    from actionspace.encoders.weights import obtain
 
     made = _call(name, options)
     if not isinstance(made, nn.Module):
         raise UsageError(f"{name} returned {type(made).__name__}; expected a torch module.")
     if weights is not None:
-        fit_state(made, load_state(weights), what=f"{weights} into {name}")
+        fit_state(made, load_state(obtain(weights)), what=f"{weights} into {name}")
     if not isinstance(made, Encoder):
         dim, clip = getattr(made, "dim", None), getattr(made, "clip", None)
         if not isinstance(dim, int) or not isinstance(clip, ClipSpec):
@@ -55,7 +56,7 @@ def own_encoder(name: str, weights: str | Path | None, options: dict[str, Any]) 
 def _call(name: str, options: dict[str, Any]) -> object:
     place, _, function = name.rpartition(":")
     try:
-        module = _import_file(Path(place)) if place.endswith(".py") else _import_name(place)
+        module = import_place(place)
     except ImportError as e:
         raise UsageError(
             f"Cannot import '{place}' for encoder '{name}': {e}. Run from the folder it lies in, "
@@ -69,6 +70,15 @@ def _call(name: str, options: dict[str, Any]) -> object:
         return factory(**options)
     except TypeError as e:
         raise UsageError(f"Calling {name} with options {options} failed: {e}.") from e
+
+
+def import_place(place: str) -> Any:
+    """Import a module by name, also from the current folder, or a file ``path/to/file.py``.
+
+    Raises:
+        ImportError: it is not there.
+    """
+    return _import_file(Path(place)) if place.endswith(".py") else _import_name(place)
 
 
 def _import_name(place: str) -> Any:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from actionspace.encoders import keys, keys_inception, keys_resnet, keys_x3d
 from actionspace.encoders.architectures import SwinArchitecture
-from actionspace.encoders.checkpoint import read_weights
+from actionspace.encoders.checkpoint import read_weights, refuse_adapters
 from actionspace.encoders.published_resnet import RESNET_NETWORKS
 from actionspace.encoders.published_x3d import X3D_NETWORKS
 from actionspace.errors import WeightsError
@@ -64,10 +64,11 @@ def read_checkpoint(path: str | Path, *, lora_alpha: float | None = None) -> Che
             adapters of the original code that do not carry their configuration.
 
     Raises:
-        WeightsError: the file cannot be read, is of another make, or has adapters whose
-            ``lora_alpha`` is not known.
+        WeightsError: the file cannot be read, is of another make, holds adapters alone, or has
+            some whose ``lora_alpha`` is not known.
     """
     state, notes = read_weights(path)
+    refuse_adapters(state, path)
     state = {name.removeprefix(_WRAPPER): value for name, value in state.items()}
     for detect, read in (
         (keys.detect_layout, functools.partial(_read_swin, lora_alpha=lora_alpha)),
@@ -87,7 +88,8 @@ def read_checkpoint(path: str | Path, *, lora_alpha: float | None = None) -> Che
         f"{path} holds weights of no network and layout known here: Video Swin (mmaction 0.x, "
         f"mmaction2 1.x, torchvision), X3D, SlowFast, Slow, C2D and I3D (pytorchvideo, "
         f"PySlowFast), Inception-I3D (pytorch-i3d), or this library's own. The first names are "
-        f"{', '.join(list(state)[:4])}."
+        f"{', '.join(list(state)[:4])}. Weights of the starter or of your own encoder are read by "
+        f"its name: encoder=NAME weights={path}."
     )
 
 

@@ -8,6 +8,7 @@ Importing this module does not import torch.
 from __future__ import annotations
 
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from actionspace.encoders.architectures import SwinArchitecture
@@ -70,20 +71,24 @@ MAPS = 4 * CELLS**2 + 2
 """The starter's last channels: brightness and change in cells of two looks, and a centre."""
 DIM = len(MOTIONS) + len(VALUES) + MAPS
 WEIGHTS_FILE = "starter.safetensors"
+_OWN_FILES = "It takes its own weights only, as `actionspace convert RUN` writes them of a run."
 
 
-def load_starter(trained: bool = True, seed: int = 0) -> Encoder:
+def load_starter(weights: Path | None = None, *, trained: bool = True, seed: int = 0) -> Encoder:
     """Return the starter encoder in eval mode, on the CPU.
 
     Args:
-        trained: with the weights of the package; else the same network with random weights.
+        weights: a file with other weights of the same network, such as a fine-tuning leaves; None =
+            those of the package.
+        trained: else the network has random weights.
         seed: of the random weights.
 
     Raises:
-        WeightsError: the package's weight file is missing or damaged.
+        WeightsError: the weight file is missing, damaged, or of another network.
     """
     import torch
 
+    from actionspace.encoders.checkpoint import load_state, weights_hash
     from actionspace.encoders.encoder import Encoder
     from actionspace.encoders.fit import fit_state
     from actionspace.encoders.starter_net import StarterNet
@@ -92,7 +97,11 @@ def load_starter(trained: bool = True, seed: int = 0) -> Encoder:
         torch.manual_seed(seed)
         net = StarterNet()
     digest = f"untrained-seed{seed}"
-    if trained:
+    if weights is not None:
+        state = {name: value.float() for name, value in load_state(weights).items()}
+        fit_state(net, state, what=f"{weights} into starter", hint=_OWN_FILES)
+        digest = weights_hash(state)
+    elif trained:
         state, digest = _packaged()
         fit_state(net, state, what="the package's starter weights", hint="Reinstall actionspace.")
     encoder = Encoder(

@@ -101,11 +101,12 @@ def obtain(weights: str | Path) -> Path:
 
     Raises:
         UsageError: neither a file nor a known name.
-        WeightsError: it cannot be downloaded, or its hash is wrong.
+        WeightsError: it cannot be downloaded, its hash is wrong, or it is a folder.
     """
     path = Path(weights)
     if path.is_file():
         return path
+    refuse_folder(path)
     if path.suffix or len(path.parts) > 1:
         raise WeightsError(f"Weight file {path} does not exist.")
     entry = find_weights(str(weights))
@@ -116,6 +117,20 @@ def obtain(weights: str | Path) -> Path:
         verify_hash(target, entry.sha256, entry.url)
         return target
     return download(entry.url, target, sha256=entry.sha256, mirror=entry.mirror)
+
+
+def refuse_folder(path: Path) -> None:
+    """Refuse a folder, such as a run or that of its adapters, where a weight file is wanted.
+
+    Raises:
+        WeightsError: it is one.
+    """
+    if path.is_dir():
+        raise WeightsError(
+            f"{path} is a folder, not a weight file. If it is a run, or holds the adapters of one, "
+            "predict with the run; `actionspace convert RUN --out FILE` writes its encoder as a "
+            "file that weights= takes."
+        )
 
 
 def download_split_list(name: str, folder: str | Path) -> Path:

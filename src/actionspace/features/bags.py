@@ -50,13 +50,14 @@ class Bags:
             return np.where(size > 0, total / np.maximum(size, 1), np.nan)
 
 
-def bags(events: Events, store: Features, head: str | None = None) -> Bags:
+def bags(events: Events, store: Features, head: str | tuple[str, ...] | None = None) -> Bags:
     """Gather the rows of every event.
 
     Args:
         events: the manifest; positions in ``owner`` and ``size`` are positions in its rows.
         store: a feature store, or a directory opened with ``open_features``.
-        head: only events that carry a label for this head get a bag. Ignored events never do.
+        head: only events that carry a label for this head (or any of these) get a bag. Ignored
+            events never do.
 
     Raises:
         StoreError: a video has neither features nor a reason for having none, or event features
@@ -64,7 +65,8 @@ def bags(events: Events, store: Features, head: str | None = None) -> Bags:
     """
     wanted = events.rows["status"].to_numpy() == "event"
     if head is not None:
-        wanted &= events.rows[head].notna().to_numpy()
+        heads = [head] if isinstance(head, str) else [*head]
+        wanted &= events.rows[heads].notna().any(axis=1).to_numpy()
     parts: list[np.ndarray] = []
     size = np.zeros(len(events.rows), dtype=np.int64)
     owners: list[np.ndarray] = []

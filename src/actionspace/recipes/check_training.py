@@ -8,15 +8,17 @@ from typing import Literal
 
 from actionspace.datasets.check import Finding
 from actionspace.errors import ActionspaceError, did_you_mean
+from actionspace.localization.recipe import LocalizationRecipe
+from actionspace.recipes.loader import Recipe
+from actionspace.recognition.joint import JOINT_SCORE, joint_names
 from actionspace.recognition.recipe import (
     MULTI_LABEL_METRICS,
     SINGLE_LABEL_METRICS,
-    RecognitionRecipe,
 )
 from actionspace.training.environment import best_device
 
 
-def check_training(recipe: RecognitionRecipe, where: str) -> list[Finding]:
+def check_training(recipe: Recipe, where: str) -> list[Finding]:
     """Return what is wrong with how a recipe trains its head in the loop.
 
     Args:
@@ -28,7 +30,7 @@ def check_training(recipe: RecognitionRecipe, where: str) -> list[Finding]:
     return stops + [Finding("warning", "training", text, where) for text in _futile(recipe)]
 
 
-def _stops(recipe: RecognitionRecipe) -> Iterator[str]:
+def _stops(recipe: Recipe) -> Iterator[str]:
     """Yield what a training would end with."""
     training, precision = recipe.training, recipe.training.precision
     metric, known = training.checkpoint.metric, _metrics(recipe)
@@ -37,11 +39,13 @@ def _stops(recipe: RecognitionRecipe) -> Iterator[str]:
         yield f"training.checkpoint.metric '{metric}' is not evaluated.{hint}"
     if precision == "float16" and not _gpu(recipe.device):
         yield "training.precision=float16 needs a GPU; use bfloat16, float32 or auto here."
+    if isinstance(recipe, LocalizationRecipe):
+        return
     if recipe.mode == "head" and recipe.inputs == "clips" and recipe.features is not None:
         yield "inputs=clips decodes videos, but features is set; say inputs=features."
 
 
-def _futile(recipe: RecognitionRecipe) -> Iterator[str]:
+def _futile(recipe: Recipe) -> Iterator[str]:
     """Yield what would not do what it seems to."""
     training, schedule = recipe.training, recipe.training.schedule
     micro, epochs = training.micro_batch_size, training.epochs
@@ -65,22 +69,31 @@ def _futile(recipe: RecognitionRecipe) -> Iterator[str]:
         yield "training.early_stop has no validation split to go by, so it never stops."
 
 
-def _metrics(recipe: RecognitionRecipe) -> tuple[str, ...]:
-    several = recipe.head.multi_label
+def _metrics(recipe: Recipe) -> tuple[str, ...]:
+    if isinstance(recipe, LocalizationRecipe):
+        config = recipe.evaluation
+        levels = [f"{threshold:.2f}" for threshold in config.thresholds]
+        recalls = (f"recall{k}x@{level}" for k in config.recalls for level in levels)
+        return ("map", *(f"map@{level}" for level in levels), *recalls)
+    several, columns = recipe.head.multi_label, recipe.head.columns
+    known: tuple[str, ...] = MULTI_LABEL_METRICS if several else SINGLE_LABEL_METRICS
     if several is None:
-        return tuple(dict.fromkeys((*SINGLE_LABEL_METRICS, *MULTI_LABEL_METRICS)))
-    return MULTI_LABEL_METRICS if several else SINGLE_LABEL_METRICS
+        known = tuple(dict.fromkeys((*SINGLE_LABEL_METRICS, *MULTI_LABEL_METRICS)))
+    if len(columns) == 1:
+        return known
+    each = (f"{column}_{name}" for column in columns for name in known)
+    return (JOINT_SCORE, *joint_names(columns), "loss", *each)
 
 
-def _validates(recipe: RecognitionRecipe) -> bool:
+def _validates(recipe: Recipe) -> bool:
     """Return whether there will be a validation split, as far as one can tell."""
-    if recipe.folds:
+    if not isinstance(recipe, LocalizationRecipe) and recipe.folds:
         return False
     splits = _splits(recipe)
     return "val" in splits if splits else recipe.split.ratio[1] > 0
 
 
-def _splits(recipe: RecognitionRecipe) -> set[str]:
+def _splits(recipe: Recipe) -> set[str]:
     """Return the splits that the recipe's manifest has; none if it cannot be read here."""
     if recipe.data is None or not Path(recipe.data).exists():
         return set()

@@ -12,6 +12,7 @@ from actionspace.errors import UsageError
 from actionspace.recognition.recipe import RecognitionRecipe
 from actionspace.training.activation import checkpoint_activations
 from actionspace.training.freeze import freeze
+from actionspace.training.optimizers import NORM
 
 
 def adapt(encoder: Encoder, recipe: RecognitionRecipe) -> None:
@@ -35,6 +36,15 @@ def adapt(encoder: Encoder, recipe: RecognitionRecipe) -> None:
         from actionspace.recognition.lora import add_adapters
 
         add_adapters(encoder, recipe.lora, seed=recipe.training.seed)
+    if recipe.freeze_norms:
+        freeze_norms(encoder)
+
+
+def freeze_norms(encoder: Encoder) -> None:
+    """Freeze the normalisation layers; the trainer then leaves their running statistics alone."""
+    for module in encoder.modules():
+        if NORM.search(type(module).__name__):
+            module.requires_grad_(False)
 
 
 def blocks(backbone: nn.Module) -> list[nn.Module]:

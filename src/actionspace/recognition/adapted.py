@@ -1,7 +1,8 @@
 """An adapted encoder on disk: saved with its run, put back or refused, never left out in silence.
 
 mode=lora leaves ``adapter/`` in PEFT's format, which needs the weights it was trained on beside it;
-mode=full and mode=layers leave all weights of the network in ``encoder.safetensors``.
+mode=full, mode=layers, and mode=head with drifting BatchNorms leave all weights of the network in
+``encoder.safetensors``.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def save_encoder(folder: Path, encoder: Encoder, mode: str) -> None:
     Args:
         folder: of the run.
         encoder: as it was trained, adapters still in it.
-        mode: ``lora``, ``full`` or ``layers``.
+        mode: ``lora``, or one that leaves all weights.
     """
     if mode != "lora":
         save_whole(folder / WHOLE, encoder.backbone)
@@ -97,6 +98,11 @@ def _load_adapters(folder: Path, encoder: Encoder) -> str:
     """Merge a run's adapters and return the hash of what came of it."""
     config = read_json(folder / ADAPTER_CONFIG)
     adapters, notes = read_weights(folder / ADAPTER)
+    if not all(".lora_" in name for name in adapters):
+        raise RunError(
+            f"{folder / ADAPTER} holds other weights than adapters. Copy the run's own file back, "
+            "or train it again; a training takes weights of a whole encoder as weights=."
+        )
     if notes.get(BASE) != encoder.weights_hash:
         raise RunError(
             f"The adapters of {folder} were trained on the weights {notes.get(BASE)}, and encoder "

@@ -6,8 +6,10 @@ Everything goes by name (of classes, of videos) and by time, nothing by position
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -35,7 +37,42 @@ def read_aligned(paths: Sequence[PathLike], like: Predictions | None = None) -> 
     if len(paths) < 2:
         raise UsageError(f"There is nothing to fuse: {len(paths)} predictions folder(s), not two.")
     many = [read_predictions(path) for path in paths]
-    return [_in_order(p, like or many[0], path) for p, path in zip(many, paths, strict=True)]
+    first = like or many[0]
+    ordered = [_in_order(p, first, path) for p, path in zip(many, paths, strict=True)]
+    return [_named_as(p, first) for p in ordered]
+
+
+def _named_as(found: Predictions, like: Predictions) -> Predictions:
+    """Give videos the paths they have in ``like``, if the two have not one path in common.
+
+    Then what has the same name is the same video, such as the pictures in ``rgb_frames/P01_01`` and
+    the flow in ``flow_frames/P01_01``.
+    """
+    names, known = _by_name(found), _by_name(like)
+    if set(found.events.videos["video"]) & set(like.events.videos["video"]):
+        return found
+    path = {old: known[name] for name, old in names.items() if name in known}
+    if not path:
+        return found
+
+    def renamed(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(video=table["video"].replace(path))
+
+    events = found.events
+    events = replace(events, rows=renamed(events.rows), videos=renamed(events.videos))
+    labels = dict(found.labels)
+    labels["untrimmed"] = [path.get(v, v) for v in labels.get("untrimmed", [])]
+    labels["skipped"] = {path.get(v, v): why for v, why in labels.get("skipped", {}).items()}
+    truth = None if found.truth is None else renamed(found.truth)
+    return replace(found, events=events, labels=labels, rows=renamed(found.rows), truth=truth)
+
+
+def _by_name(found: Predictions) -> dict[str, str]:
+    """Return the videos by name, without those that share theirs."""
+    videos = [str(video) for video in found.events.videos["video"]]
+    names = [PurePosixPath(video).stem for video in videos]
+    count = Counter(names)
+    return {name: video for name, video in zip(names, videos, strict=True) if count[name] == 1}
 
 
 def _in_order(found: Predictions, like: Predictions, path: PathLike) -> Predictions:

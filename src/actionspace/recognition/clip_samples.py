@@ -14,6 +14,7 @@ from torch import Tensor
 
 from actionspace.features.grid import Source, sources
 from actionspace.recognition import data as manifest
+from actionspace.recognition.columns import JointTargets
 from actionspace.video.clips import iter_clips
 from actionspace.video.index import FrameIndex, frame_index
 from actionspace.video.loader import patience
@@ -43,8 +44,8 @@ class ClipSamples:
         self,
         events: Events,
         views: Views,
-        column: str,
-        targets: manifest.Targets,
+        column: manifest.Column,
+        targets: manifest.Targets | JointTargets,
         *,
         evaluate: bool = False,
         time_limit: float | None = None,
@@ -54,19 +55,18 @@ class ClipSamples:
         Args:
             events: the manifest.
             views: how clips are cut.
-            column: head column that is learnt.
+            column: head column that is learnt, or several.
             targets: the classes.
             evaluate: every view of every event is a sample, the same in each epoch.
             time_limit: seconds a clip may take, reading the file once included; None = two minutes,
                 more for a big file.
         """
         labelled = np.flatnonzero(manifest.use(events, column))
-        told = manifest.targets(events, column, targets.classes, targets.multi_label)
         each = views.n_views if evaluate else 1
         self.owner = np.repeat(labelled, each)
         self._view = np.tile(np.arange(each), len(labelled)) if evaluate else None
         self._events, self._views, self._time_limit = events, views, time_limit
-        self._targets = torch.from_numpy(told.values)
+        self._targets = torch.from_numpy(targets.of(events, column))
         self._sources = {source.video: source for source in sources(events, "events")}
         self._videos = events.rows["video"].to_numpy(dtype=object)
         self._times = events.rows[["start", "end"]].to_numpy(dtype=np.float64)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,10 +14,13 @@ from actionspace.heads.linear import LinearHead
 from actionspace.recognition.adapted import save_whole
 from actionspace.recognition.encode import Encoding
 from actionspace.recognition.evaluate import encoding_of, recipe_of
-from actionspace.recognition.probe import Background, Probe
+from actionspace.recognition.probe import Background, Probe, save_probes
 from actionspace.recognition.recipe import RecognitionRecipe
 from actionspace.training.environment import Stopwatch, describe
 from actionspace.training.run import Run
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def run_from_checkpoint(
@@ -40,7 +44,8 @@ def run_from_checkpoint(
         overwrite: replace a finished run.
 
     Raises:
-        WeightsError: the file has no head or several, or does not fit the recipe's encoder.
+        WeightsError: the file has no head or others than the recipe names, or does not fit its
+            encoder.
         UsageError: another number of names than the head has outputs.
         RunError: ``out`` is taken.
     """
@@ -54,37 +59,73 @@ def run_from_checkpoint(
     read = read_checkpoint(path, lora_alpha=lora_alpha)
     if not read.head:
         raise WeightsError(f"{path} is a backbone without a classifier; train a probe on it.")
-    if "weight" not in read.head:
-        heads = ", ".join(sorted({name.partition(".")[0] for name in read.head}))
-        raise WeightsError(
-            f"{path} has several classifiers ({heads}), a run made by conversion has one. Train on "
-            f"its encoder instead: weights={path}."
-        )
-    weight, bias = (read.head[name].float().numpy() for name in ("weight", "bias"))
-    names = list(classes or (published.labels if published else ()) or map(str, range(len(bias))))
-    if len(names) != len(bias):
-        raise UsageError(f"{path} tells {len(bias)} classes apart; {len(names)} names were given.")
+    layers = _layers(read.head, recipe.head.columns, path)
+    names = {column: list(map(str, range(len(bias)))) for column, (_, bias) in layers.items()}
+    if len(layers) == 1:
+        [column], known = layers, classes or (published.labels if published else ())
+        names[column] = list(known or names[column])
+    elif classes is not None:
+        raise UsageError(f"{path} has several classifiers; their classes can only be numbered.")
+    for column, (_, bias) in layers.items():
+        if len(names[column]) != len(bias):
+            raise UsageError(
+                f"{path} tells {len(bias)} classes apart; {len(names[column])} names were given."
+            )
     options = {**recipe.encoder_options, **({"lora_alpha": lora_alpha} if lora_alpha else {})}
     place = os.fspath(checkpoint) if published else str(Path(path).resolve())
     recipe = recipe.model_copy(update={"weights": place, "encoder_options": options})
+    recipe = _frozen(recipe)
     encoding = Encoding(recipe)
     about = encoding.describe()
-    if about["dim"] != weight.shape[1]:
-        raise WeightsError(f"The head of {path} is for {weight.shape[1]} features, not {about}.")
-    head = LinearHead(weight.astype(np.float32), bias.astype(np.float32), tuple(names))
     background = Background("none", note="The published head always names a class.")
+    probes = []
+    for column, (weight, bias) in layers.items():
+        if about["dim"] != weight.shape[1]:
+            raise WeightsError(
+                f"The head of {path} is for {weight.shape[1]} features, not {about}."
+            )
+        head = LinearHead(weight, bias, tuple(names[column]))
+        probes.append(Probe(column, head, background))
     run = Run.start(out, overwrite=overwrite)
     run.write_config(recipe)
-    probe = Probe(recipe.head.column, head, background)
-    probe.save(run, {"encoder": about, "recipe": recipe.name})
+    save_probes(run, probes, {"encoder": about, "recipe": recipe.name})
+    parameters = sum(weight.size + bias.size for weight, bias in layers.values())
     environment = describe(
         device=encoding.device,
         stopwatch=watch,
-        trainable_parameters=weight.size + bias.size,
-        total_parameters=weight.size + bias.size + int(about["parameters"]),
+        trainable_parameters=parameters,
+        total_parameters=parameters + int(about["parameters"]),
         extra={"encoder": about, "converted_from": Path(path).name},
     )
     return run.finish(environment)
+
+
+def _frozen(recipe: RecognitionRecipe) -> RecognitionRecipe:
+    """Return the recipe of a run whose encoder is the file's, however it was trained."""
+    if not recipe.changes_encoder:
+        return recipe
+    clips = recipe.clips.model_copy(update={"batch_norm_drift": False})
+    frozen = {"mode": "head", "layers": None, "freeze_norms": False, "clips": clips}
+    return recipe.model_copy(update=frozen)
+
+
+def _layers(
+    head: Mapping[str, Tensor], columns: Sequence[str], path: Path
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return weight and bias of each column's classifier, float32."""
+    of = {column: "" if len(columns) == 1 else f"{column}." for column in columns}
+    if any(f"{prefix}weight" not in head for prefix in of.values()):
+        found = sorted({name.rpartition(".")[0] for name in head} - {""})
+        has = f"several classifiers ({', '.join(found)})" if found else "one classifier"
+        raise WeightsError(
+            f"{path} has {has}, and the recipe's head.column is {', '.join(columns)}. Name its "
+            f"classifiers there, or train on its encoder instead: weights={path}."
+        )
+
+    def array(name: str) -> np.ndarray:
+        return np.asarray(head[name].float().numpy(), np.float32)
+
+    return {c: (array(f"{prefix}weight"), array(f"{prefix}bias")) for c, prefix in of.items()}
 
 
 def weights_from_run(run: Run | str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:

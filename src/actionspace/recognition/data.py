@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from actionspace.errors import DataError, did_you_mean
-from actionspace.recognition.recipe import SplitConfig
+from actionspace.training.splits import with_splits as with_splits
 
 if TYPE_CHECKING:
     from actionspace.events.table import Events
 
 Say = Callable[[str], None]
+Column = str | tuple[str, ...]
+"""A head column of the manifest, or several that one network answers."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,16 @@ class Targets:
     multi_label: bool
     values: np.ndarray
 
+    def of(self, events: Events, column: Column) -> np.ndarray:
+        """Return what other events are, in these classes; see ``values``."""
+        [name] = as_columns(column)
+        return targets(events, name, self.classes, self.multi_label).values
+
+
+def as_columns(column: Column) -> tuple[str, ...]:
+    """Return one column or several as a tuple."""
+    return (column,) if isinstance(column, str) else column
+
 
 def load(data: str | os.PathLike[str] | Events, root: str | None = None) -> Events:
     """Read a manifest, or pass on one that is read already."""
@@ -46,25 +58,28 @@ def load(data: str | os.PathLike[str] | Events, root: str | None = None) -> Even
     return io.read(Path(data), root=Path(root) if root else None)
 
 
-def check_column(events: Events, column: str) -> None:
+def check_column(events: Events, column: Column) -> None:
     """Refuse a head column the manifest lacks.
 
     Raises:
         DataError: no such column, or not one event with a label in it.
     """
-    if column not in events.heads:
-        hint = did_you_mean(column, events.heads) or f" There is: {', '.join(events.heads)}."
-        raise DataError(f"The manifest has no label column '{column}'.{hint}")
-    if not use(events, column).any():
-        raise DataError(
-            f"The manifest has {len(events)} events and none has a '{column}'. Fill the column in, "
-            "or name another one as head.column."
-        )
+    for name in as_columns(column):
+        if name not in events.heads:
+            hint = did_you_mean(name, events.heads) or f" There is: {', '.join(events.heads)}."
+            raise DataError(f"The manifest has no label column '{name}'.{hint}")
+        if not use(events, name).any():
+            raise DataError(
+                f"The manifest has {len(events)} events and none has a '{name}'. Fill the column "
+                "in, or name another one as head.column."
+            )
 
 
-def use(events: Events, column: str) -> np.ndarray:
-    """Return, per event, whether it has a label and is not to be ignored (bool ``[E]``)."""
-    labelled = events.rows[column].notna().to_numpy()
+def use(events: Events, column: Column) -> np.ndarray:
+    """Return, per event, whether it has a label in any of the columns and is not to be ignored
+    (bool ``[E]``).
+    """
+    labelled = events.rows[[*as_columns(column)]].notna().any(axis=1).to_numpy()
     return np.asarray(labelled & (events.rows["status"] == "event").to_numpy(), dtype=bool)
 
 
@@ -132,34 +147,9 @@ def event_groups(events: Events) -> np.ndarray:
     return np.array([of[video] for video in events.rows["video"]], dtype=object)
 
 
-def with_splits(events: Events, config: SplitConfig, say: Say) -> Events:
-    """Return the manifest with a split for each video, made by group where it has none.
-
-    Raises:
-        DataError: there are splits and none is called train.
-    """
-    splits = events.videos["split"]
-    if splits.isna().all():
-        from actionspace.events.splits import split
-
-        made = split(events, by=config.by, ratio=config.ratio, seed=config.seed)
-        counts = made.videos["split"].value_counts()
-        say(
-            "The manifest has no splits; made by "
-            f"{config.by} (seed {config.seed}): "
-            + ", ".join(f"{counts.get(name, 0)} videos {name}" for name in ("train", "val", "test"))
-        )
-        return made
-    if not (splits == "train").any():
-        have = ", ".join(sorted({str(s) for s in splits.dropna()}))
-        raise DataError(f"No video of the manifest has the split 'train'; there is: {have}.")
-    if splits.isna().any():
-        say(f"{int(splits.isna().sum())} videos have no split and are left out.")
-        events = events.select(videos=list(events.videos["video"][splits.notna()]))
-    return events
-
-
-def check_split_classes(events: Events, column: str, say: Say, *, refit: bool = True) -> None:
+def check_split_classes(
+    events: Events, column: str, say: Say, *, refit: bool = True, refuse: bool = True
+) -> None:
     """Compare the classes of the splits.
 
     Args:
@@ -167,19 +157,23 @@ def check_split_classes(events: Events, column: str, say: Say, *, refit: bool = 
         column: its head column.
         say: takes what the user should know.
         refit: whether the head that stays has learnt from the validation split as well.
+        refuse: whether test labels that are nowhere in training are a mistake.
 
     Raises:
-        DataError: the test split has labels that are nowhere in training.
+        DataError: they are, and there are some.
     """
     have = set(events.videos["split"])
     by_split = {name: set(events.select(split=name).classes(column)) for name in have if name}
     known = by_split.get("train", set()) | (by_split.get("val", set()) if refit else set())
     unseen = sorted(by_split.get("test", set()) - known)
-    if unseen:
+    if unseen and refuse:
         raise DataError(
             f"The test split has labels that no training video has: {', '.join(unseen)}. Move "
-            "videos of these classes to train, set their events' status to ignore, or use folds."
+            "videos of these classes to train, set their events' status to ignore, use folds, or "
+            "count them as missed with evaluation.unseen=miss."
         )
+    if unseen:
+        say(f"Nowhere in training, so every one of these counts as missed: {', '.join(unseen)}.")
     only_val = sorted(by_split.get("val", set()) - by_split.get("train", set()))
     if only_val and refit:
         say(f"Only in val, so learned in the last fit only: {', '.join(only_val)}.")
@@ -212,11 +206,11 @@ def timing(events: Events, video: str) -> Timing:
     return Timing(duration, fps)
 
 
-def content_hash(events: Events, column: str) -> str:
+def content_hash(events: Events, column: Column) -> str:
     """Return a hash of what was annotated: rows, labels, splits and groups, not where files lie."""
     from actionspace.paths import sha256_json
 
-    rows = events.rows[["video", "start", "end", column, "status"]].astype(object)
+    rows = events.rows[["video", "start", "end", *as_columns(column), "status"]].astype(object)
     videos = events.videos[["video", "split", "group", "labelled", "crop"]]
     return sha256_json([rows.to_numpy().tolist(), videos.to_numpy().tolist()])
 
@@ -248,13 +242,13 @@ def find_gaps(events: Events, video: str, duration: float) -> list[tuple[float, 
 
 
 def with_gaps(
-    events: Events, column: str, label: str, room: Mapping[str, tuple[float, float]]
+    events: Events, column: Column, label: str, room: Mapping[str, tuple[float, float]]
 ) -> Events:
     """Return the manifest with each annotated gap as an event called ``label``.
 
     Args:
         events: the manifest.
-        column: head column that gets the label.
+        column: head column that gets the label, or several.
         label: name of the class of nothing happening.
         room: per video its duration and the shortest gap that counts, in seconds; videos that are
             not named get no gaps.
@@ -264,11 +258,12 @@ def with_gaps(
     from actionspace.events.table import Events
 
     new: list[dict[str, object]] = []
+    labels = dict.fromkeys(as_columns(column), label)
     for video, (duration, shortest) in room.items():
         for start, end in find_gaps(events, video, duration):
             if end - start >= shortest:
                 name = f"gap:{video}:{len(new)}"
-                new.append({"id": name, "video": video, "start": start, "end": end, column: label})
+                new.append({"id": name, "video": video, "start": start, "end": end, **labels})
     if not new:
         return events
     rows = pd.concat([events.rows.astype(object), pd.DataFrame(new)], ignore_index=True)

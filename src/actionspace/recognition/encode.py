@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from actionspace.errors import RunError, UsageError
 from actionspace.paths import cache_dir, sha256_json
 from actionspace.recognition.recipe import RecognitionRecipe, ViewsConfig
-from actionspace.training.environment import best_device
+from actionspace.training.environment import pick_device
 
 if TYPE_CHECKING:
     from actionspace.encoders.encoder import Encoder
@@ -20,17 +20,6 @@ if TYPE_CHECKING:
     from actionspace.video.views import Views
 
 Purpose = Literal["train", "val", "test", "untrimmed"]
-
-
-def pick_device(name: str) -> str:
-    """Return a torch device name; ``auto`` is a GPU when there is one.
-
-    Under ``torchrun`` each process takes a GPU of its own.
-    """
-    if name == "auto":
-        name = best_device()
-    own = os.environ.get("LOCAL_RANK")
-    return f"cuda:{own}" if name == "cuda" and own is not None else name
 
 
 def build_views(
@@ -161,8 +150,12 @@ class Encoding:
             "licence": encoder.licence,
             "dim": encoder.dim,
             "parameters": sum(p.numel() for p in encoder.parameters()),
-            **({"adapted": self.recipe.mode} if self._adapted is not None else {}),
+            **({"adapted": self._how()} if self._adapted is not None else {}),
         }
+
+    def _how(self) -> str:
+        """Return what was done to the encoder of a run."""
+        return self.recipe.mode if self.recipe.adapts else "batch_norm_drift"
 
     def span_seconds(self, fps: float) -> float:
         """Return what one clip spans in a video of ``fps`` frames per second (NaN: 25)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,10 @@ from actionspace.errors import DataError, RunError, UsageError
 from actionspace.paths import write_json
 from actionspace.recognition import data as manifest
 from actionspace.recognition.encode import Encoding
+from actionspace.recognition.epic import challenge_section
 from actionspace.recognition.infer import Mode, infer
 from actionspace.recognition.measure import measure
-from actionspace.recognition.probe import Average, Probe
+from actionspace.recognition.probe import Average, Probe, load_probes
 from actionspace.recognition.recipe import RecognitionRecipe
 from actionspace.training.predictions import (
     Predictions,
@@ -75,16 +77,17 @@ def evaluate(
         name = split or "test"
         events = manifest.load(*_manifest(run, recipe, data))
         encoding = encoding_of(run, recipe, features, events if data is None else None)
-        probe = Probe.load(run)
+        probes = load_probes(run)
         events = same_splits(events, recipe)
-        predictions = predict_split(probe, encoding, events, name, average or config.average)
+        predictions = predict_split(probes, encoding, events, name, average or config.average)
         folder = write_predictions(predictions, _kept(run, name))
-    metrics = measure(
+    metrics = measure_all(
         read_predictions(folder),
         average=average or config.average,
         bootstrap=config.bootstrap if bootstrap is None else bootstrap,
         confidence=config.confidence,
         split=name,
+        unseen=config.unseen,
     )
     if name == FOLDS and "folds" in run.metrics:
         metrics["folds"] = run.metrics["folds"]
@@ -109,16 +112,27 @@ def _evaluate_folder(
     if data is not None:
         truth = _truth_of(predictions, manifest.load(data), split)
     config = RecognitionRecipe().evaluation.model_copy(update=about.get("evaluation") or {})
-    metrics = measure(
+    metrics = measure_all(
         predictions,
         truth,
         average=average or about.get("average", "prob"),
         bootstrap=config.bootstrap if bootstrap is None else bootstrap,
         confidence=config.confidence,
         split=split or about.get("split"),
+        unseen=config.unseen,
     )
     write_json(path / "metrics.json", metrics)
     return metrics
+
+
+def measure_all(
+    predictions: Predictions, truth: Events | None = None, **options: Any
+) -> dict[str, Any]:
+    """Return what :func:`~.measure.measure` does, and for EPIC-KITCHENS-100 the challenge's
+    figures.
+    """
+    metrics = measure(predictions, truth, **options)
+    return metrics | challenge_section(predictions, truth)
 
 
 def _truth_of(predictions: Predictions, truth: Events, split: str | None) -> Events:
@@ -135,7 +149,7 @@ def _truth_of(predictions: Predictions, truth: Events, split: str | None) -> Eve
 
 
 def predict_split(
-    probe: Probe,
+    probes: Sequence[Probe],
     encoding: Encoding,
     events: Events,
     split: str,
@@ -146,7 +160,7 @@ def predict_split(
     if events.videos["split"].notna().any():
         events = events.select(split=split)
     config = encoding.recipe.evaluation
-    found = infer(probe, encoding, events, mode=mode, average=average or config.average)
+    found = infer(probes, encoding, events, mode=mode, average=average or config.average)
     found.labels["split"] = split
     found.labels["evaluation"] = config.model_dump()
     return found
@@ -168,7 +182,7 @@ def recipe_of(
         recipe = parse(RecognitionRecipe, run.config, str(run.path / "config.yaml"))
     except ConfigError as e:
         raise RunError(f"{e}. The run is of another version; train it again.") from e
-    if weights is not None and recipe.mode in ("full", "layers"):
+    if weights is not None and recipe.changes_encoder and recipe.mode != "lora":
         raise UsageError(
             f"{run.path} holds the weights of its encoder (mode={recipe.mode}); leave out weights=."
         )
@@ -199,7 +213,7 @@ def encoding_of(
                 f"{run.path} was trained on features of another make ({stored}); give the "
                 "features of these videos as features=."
             )
-    adapted = run.path if recipe.adapts else None
+    adapted = run.path if recipe.changes_encoder else None
     return Encoding(recipe, features=features, expect=about, adapted=adapted)
 
 

@@ -6,8 +6,9 @@ Before it is put in place it is run, and compared with the run it was made from.
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,7 +27,7 @@ from actionspace.recognition.exported_session import (
     need,
     open_session,
 )
-from actionspace.recognition.probe import Probe
+from actionspace.recognition.probe import Probe, describe_probes, load_probes
 from actionspace.training.run import FORMAT_VERSION as RUN_FORMAT
 from actionspace.training.run import Run
 
@@ -89,9 +90,13 @@ class Export:
     def __str__(self) -> str:
         shape = ", ".join(map(str, self.about["input"]["shape"]))
         size = self.path.stat().st_size / 1e6
-        classes = len(next(iter(self.about["heads"].values()))["classes"])
+        several = len(self.about["heads"]) > 1
+        classes = " and ".join(
+            f"{len(head['classes'])} {name if several else 'classes'}"
+            for name, head in self.about["heads"].items()
+        )
         return (
-            f"{self.path}: {self.about['input']['name']} [{shape}] to {classes} classes, "
+            f"{self.path}: {self.about['input']['name']} [{shape}] to {classes}, "
             f"{size:.1f} MB; {self.parity}"
         )
 
@@ -150,12 +155,12 @@ def export(
         for package in ("onnx", "onnxscript", "onnxruntime"):
             need(package)
     recipe = recipe_of(run, weights=weights, device="cpu")
-    probe = Probe.load(run)
+    probes = load_probes(run)
     if _part(run, recipe, part) == "head":
-        source = _head(probe)
+        source = _head(probes)
     else:
-        source = _model(probe, encoding_of(run, recipe))
-    about = _describe(run, recipe, probe, source)
+        source = _model(probes, encoding_of(run, recipe))
+    about = _describe(run, recipe, probes, source)
     with atomic_path(path) as tmp:
         _write(source, tmp, format, about)
         parity = _compare(source, open_session(tmp, "cpu"), tolerance)
@@ -189,17 +194,22 @@ def _part(run: Run, recipe: RecognitionRecipe, part: str) -> str:
     return part if part != "auto" else "model" if has_encoder else "head"
 
 
-def _head(probe: Probe) -> _Source:
+def _answer(probes: Sequence[Probe], features: np.ndarray) -> Scores:
+    """Return logits and probabilities of all heads side by side."""
+    heads = [probe.head for probe in probes]
+    logits = np.concatenate([head.scores(features) for head in heads], axis=1)
+    return logits, np.concatenate([head.probabilities(features) for head in heads], axis=1)
+
+
+def _head(probes: Sequence[Probe]) -> _Source:
     from actionspace.recognition.export_graph import FeatureScores
 
-    def answer(features: np.ndarray) -> Scores:
-        return probe.head.scores(features), probe.head.probabilities(features)
-
-    module = FeatureScores(probe.head)
-    return _Source(module, "The head", "features", (probe.head.dim,), "float32", None, answer)
+    module, dim = FeatureScores([probe.head for probe in probes]), probes[0].head.dim
+    answer = functools.partial(_answer, probes)
+    return _Source(module, "The head", "features", (dim,), "float32", None, answer)
 
 
-def _model(probe: Probe, encoding: Encoding) -> _Source:
+def _model(probes: Sequence[Probe], encoding: Encoding) -> _Source:
     from actionspace.features.forward import Forward
     from actionspace.recognition.export_graph import ClipScores
 
@@ -212,8 +222,7 @@ def _model(probe: Probe, encoding: Encoding) -> _Source:
     forward = Forward(encoder, "float32")
 
     def answer(clips: np.ndarray) -> Scores:
-        features = forward(clips, 0)
-        return probe.head.scores(features), probe.head.probabilities(features)
+        return _answer(probes, forward(clips, 0))
 
     clip = encoder.clip.as_dict()
     preprocessing = {
@@ -224,7 +233,7 @@ def _model(probe: Probe, encoding: Encoding) -> _Source:
         "normalised_in_graph": True,
     }
     return _Source(
-        ClipScores(encoder, probe.head),
+        ClipScores(encoder, [probe.head for probe in probes]),
         f"The model of encoder '{encoder.name}'",
         "clips",
         (views.frames, views.size, views.size, len(clip["mean"])),
@@ -234,17 +243,21 @@ def _model(probe: Probe, encoding: Encoding) -> _Source:
     )
 
 
-def _describe(run: Run, recipe: RecognitionRecipe, probe: Probe, source: _Source) -> dict[str, Any]:
+def _describe(
+    run: Run, recipe: RecognitionRecipe, probes: Sequence[Probe], source: _Source
+) -> dict[str, Any]:
     """Return what the file says of itself: nothing in it depends on this machine."""
     import torch
 
     from actionspace import __version__
     from actionspace.paths import plain
 
+    width = sum(len(probe.classes) for probe in probes)
     outputs = {
-        name: {"dtype": "float32", "shape": ["batch", len(probe.classes)]}
+        name: {"dtype": "float32", "shape": ["batch", width]}
         for name in ("logits", "probabilities")
     }
+    each = ["sigmoid" if probe.head.multi_label else "softmax" for probe in probes]
     about = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -254,9 +267,9 @@ def _describe(run: Run, recipe: RecognitionRecipe, probe: Probe, source: _Source
         "part": "head" if source.name == "features" else "model",
         "input": {"name": source.name, "dtype": source.dtype, "shape": ["batch", *source.shape]},
         "outputs": outputs,
-        "activation": "sigmoid" if probe.head.multi_label else "softmax",
+        "activation": each[0] if len(each) == 1 else each,
         "preprocessing": source.preprocessing,
-        **probe.describe(),
+        **describe_probes(probes),
         "encoder": run.labels.get("encoder") or {},
         "recipe": recipe.model_dump(mode="json", include=KEPT),
     }

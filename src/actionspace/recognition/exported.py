@@ -17,11 +17,10 @@ import numpy as np
 from actionspace.encoders.spec import ClipSpec
 from actionspace.errors import ConfigError, UsageError, WeightsError
 from actionspace.features.store import VideoFeatures
-from actionspace.heads.linear import LinearHead
 from actionspace.paths import sha256_file
 from actionspace.recognition.encode import Encoding
 from actionspace.recognition.exported_session import SUFFIXES, Session, open_session
-from actionspace.recognition.probe import Background, Probe
+from actionspace.recognition.probe import Probe, read_probes
 from actionspace.recognition.recipe import RecognitionRecipe
 
 if TYPE_CHECKING:
@@ -67,19 +66,13 @@ class Exported:
         return recipe.model_copy(update={"clips": clips, "device": self.session.device})
 
     @property
-    def probe(self) -> Probe:
-        """Its labels and thresholds, on a head that passes logits through."""
-        column, about = next(iter(self.session.about["heads"].items()))
-        classes = tuple(str(name) for name in about["classes"])
-        head = LinearHead(
-            np.eye(len(classes), dtype=np.float32),
-            np.zeros(len(classes), np.float32),
-            classes,
-            bool(about["multi_label"]),
-            thresholds=tuple(float(t) for t in about["thresholds"]),
-        )
-        background = Background(**self.session.about["background"])
-        return Probe(column, head, background, float(self.session.about["clip_seconds"]))
+    def probes(self) -> tuple[Probe, ...]:
+        """Its labels and thresholds, on heads that pass their share of the logits through."""
+        about = self.session.about
+        _, width = _shape(about)
+        pieces = np.split(np.eye(width, dtype=np.float32), np.cumsum(_sizes(about))[:-1])
+        each = dict(zip(about["heads"], pieces, strict=True))
+        return read_probes(about, lambda c: (each[c], np.zeros(len(each[c]), np.float32)))
 
     def encoding(
         self, recipe: RecognitionRecipe, features: Features | str | os.PathLike[str] | None
@@ -152,7 +145,12 @@ class Judged:
 
 
 def _shape(about: dict[str, Any]) -> tuple[int, int]:
-    return int(about["input"]["shape"][-1]), len(next(iter(about["heads"].values()))["classes"])
+    return int(about["input"]["shape"][-1]), sum(_sizes(about))
+
+
+def _sizes(about: dict[str, Any]) -> list[int]:
+    """Return the number of classes of each head, in the order of the logits."""
+    return [len(head["classes"]) for head in about["heads"].values()]
 
 
 def _clip(preprocessing: dict[str, Any]) -> ClipSpec:

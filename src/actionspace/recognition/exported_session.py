@@ -108,8 +108,8 @@ def _onnx(path: Path, device: str) -> Session:
 def _torch(path: Path, device: str) -> Session:
     import torch
 
-    from actionspace.recognition.encode import pick_device
     from actionspace.recognition.exported_archive import check_archive
+    from actionspace.training.environment import pick_device
 
     device = pick_device(device)
     about = check_archive(path).get(f"{META}.json")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from actionspace.errors import UsageError
 from actionspace.recognition import data as manifest
 from actionspace.recognition.encode import Encoding, adopt
-from actionspace.recognition.probe import Probe
+from actionspace.recognition.probe import Probe, save_probes
 from actionspace.recognition.recipe import RecognitionRecipe
 from actionspace.recognition.task import Task
 from actionspace.training.environment import Stopwatch, describe
@@ -94,8 +95,8 @@ def train(
     fits = task.fit(run, resume=resume)
     if not is_main_process():
         return run
-    probe, predictions, metrics = task.test(fits)
-    run.finish(_save(run, task, probe, predictions, metrics))
+    probes, predictions, metrics = task.test(fits)
+    run.finish(_save(run, task, probes, predictions, metrics))
     if report:
         from actionspace.report.html import write_report
 
@@ -119,7 +120,7 @@ def _places(given: Any, features: Any, root: str | None) -> dict[str, str]:
 def _save(
     run: Run,
     task: Task,
-    probe: Probe,
+    probes: Sequence[Probe],
     predictions: Predictions | None,
     metrics: dict[str, Any],
 ) -> dict[str, Any]:
@@ -132,8 +133,9 @@ def _save(
         run.write_metrics(metrics)
     if task.trials:
         run.write_trials(task.trials)
-    probe.save(run, {"encoder": about, "recipe": task.recipe.name})
-    head = probe.head.weight.size + probe.head.bias.size
+    save_probes(run, probes, {"encoder": about, "recipe": task.recipe.name})
+    head = sum(probe.head.weight.size + probe.head.bias.size for probe in probes)
+    classes = {column: told.classes for column, told in task.heads.items()}
     return describe(
         device=task.encoding.device,
         stopwatch=task.watch,
@@ -145,7 +147,7 @@ def _save(
             "data": {
                 "videos": len(task.events.videos),
                 "events": len(task.events),
-                "classes": task.targets.classes,
+                "classes": classes if len(classes) > 1 else task.targets.classes,
                 "hash": manifest.content_hash(task.events, task.column),
             },
             "notes": task.notes,

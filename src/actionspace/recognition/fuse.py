@@ -109,7 +109,9 @@ def _given(weights: Sequence[float] | None, models: int) -> np.ndarray:
 
 
 def _fitted(many: Sequence[Predictions], average: Average) -> np.ndarray:
-    """Return the weights that predict the labelled events of these folders best."""
+    """Return the weights that predict the labelled events of these folders best, by their first
+    head.
+    """
     from actionspace.recognition import data as manifest
 
     truth = own_truth(many[0])
@@ -144,17 +146,25 @@ def _fuse(
         scores[head] = blend(values, weights, average, about["multi_label"])
         told = [name_labels(_probe(head, about, many[0]), p) for p in scores[head]]
         rows[head] = pd.Series(told, dtype=object, index=rows.index)
-        rows["score" if len(heads) == 1 else f"{head}_score"] = scores[head].max(axis=1, initial=0)
+        best = scores[head].max(axis=1, initial=0)
+        if head == next(iter(heads)):
+            rows["score"] = best
+        if len(heads) > 1:
+            rows[f"{head}_score"] = best
     videos = pd.concat([p.events.videos for p in many]).drop_duplicates("video", ignore_index=True)
     table, raw = pd.DataFrame(columns=list(ROW_COLUMNS)), {}
     if untrimmed:
-        head, about = next(iter(heads.items()))
-        probe, reading = _probe(head, about, many[0]), Reading.of(about, average)
-        over_time = _over_time(many, head, weights, reading)
-        found_rows, values = find_events(probe, untrimmed, over_time[0], config, reading)
+        probes = [_probe(head, about, many[0]) for head, about in heads.items()]
+        over_time = {
+            head: _over_time(many, head, weights, Reading.of(about, average))
+            for head, about in heads.items()
+        }
+        dense = [found[0] for found in over_time.values()]
+        found_rows, found_scores = find_events(probes, untrimmed, dense, config, average)
         rows = pd.concat([part for part in (rows, found_rows) if len(part)], ignore_index=True)
-        scores[head] = np.concatenate([scores[head], values])
-        table, raw[head] = to_table(over_time)
+        for head in heads:
+            scores[head] = np.concatenate([scores[head], found_scores[head]])
+            table, raw[head] = to_table(over_time[head])
     events = many[0].events
     return Predictions(
         events=predicted_events(rows, videos, events.root, tuple(heads)),
@@ -209,7 +219,9 @@ def _about(many: Sequence[Predictions], head: str, weights: np.ndarray) -> dict[
     same = len({len(limit) for limit in limits}) == 1
     mean = (weights[:, None] * np.stack(limits)).sum(axis=0).tolist() if same else []
     multi = bool(abouts[0].get("multi_label"))
-    return {"classes": many[0].classes(head), "multi_label": multi, "thresholds": mean}
+    told = {"classes": many[0].classes(head), "multi_label": multi, "thresholds": mean}
+    own = {"background": abouts[0]["background"]} if "background" in abouts[0] else {}
+    return told | own
 
 
 def _probe(head: str, about: dict[str, Any], first: Predictions) -> Probe:
@@ -218,7 +230,7 @@ def _probe(head: str, about: dict[str, Any], first: Predictions) -> Probe:
     empty = np.zeros((len(classes), 0), np.float32)
     limits = tuple(about["thresholds"])
     linear = LinearHead(empty, empty.sum(axis=1), classes, about["multi_label"], 1.0, limits)
-    return Probe(head, linear, Background(**(first.labels.get("background") or {})))
+    return Probe(head, linear, Background(**first.background(head)))
 
 
 def _labels(

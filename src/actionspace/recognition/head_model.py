@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -12,11 +14,17 @@ from actionspace.features.forward import arithmetic
 from actionspace.heads.linear import LinearHead
 from actionspace.heads.losses import binary_cross_entropy, cross_entropy, smooth_labels
 from actionspace.recognition.recipe import HeadConfig
-from actionspace.training.freeze import freeze, train_mode
+from actionspace.training.freeze import drifts, freeze, let_drift, train_mode
+
+if TYPE_CHECKING:
+    from actionspace.recognition.joint_loss import JointLoss
 
 
 class LinearLayer(nn.Module):
-    """Dropout and one linear layer on pooled features, as the head of mmaction's recognisers."""
+    """Dropout and one linear layer on pooled features, as the head of mmaction's recognisers.
+
+    A layer for each of several columns is one whose outputs lie side by side.
+    """
 
     def __init__(self, dim: int, classes: int, config: HeadConfig, *, seed: int) -> None:
         """Draw weights from N(0, ``init_std``), a function of the seed; biases are 0."""
@@ -31,10 +39,12 @@ class LinearLayer(nn.Module):
         """Return logits ``[B, C]`` of features ``[B, D]``."""
         return self.linear(self.dropout(x))  # type: ignore[no-any-return]
 
-    def as_head(self, classes: list[str], multi_label: bool) -> LinearHead:
-        """Return the layer as the classifier that predicts."""
+    def as_head(
+        self, classes: list[str], multi_label: bool, part: slice = slice(None)
+    ) -> LinearHead:
+        """Return the layer, or a part of its outputs, as the classifier that predicts."""
         weight, bias = (
-            tensor.detach().cpu().numpy().astype(np.float32)
+            tensor.detach()[part].cpu().numpy().astype(np.float32)
             for tensor in (self.linear.weight, self.linear.bias)
         )
         return LinearHead(weight, bias, tuple(classes), multi_label)
@@ -86,6 +96,28 @@ class HeadLoss(nn.Module):
         each = weight[labels] if labels.ndim == 1 else (labels * weight).sum(dim=1)
         return each.mean() * cross_entropy(logits, labels, class_weight=weight)
 
+    def parts(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Return the loss and how well the batch was recognised, mixed clips by the larger part."""
+        right = hits(logits.detach(), targets, self.multi_label)
+        found = {name: of.float().mean() for name, of in right.items()}
+        return {"loss": self.forward(logits, targets), **found}
+
+
+def hits(logits: Tensor, targets: Tensor, multi_label: bool) -> dict[str, Tensor]:
+    """Return by name of the measure which samples are recognised, bool ``[B]`` each.
+
+    Args:
+        logits: ``[B, C]``.
+        targets: as for :class:`HeadLoss`; of mixed samples the larger part counts.
+        multi_label: several labels per sample: then all of them must be right.
+    """
+    if multi_label:
+        return {"exact_match_accuracy": ((logits > 0) == (targets > 0.5)).all(dim=1)}
+    if targets.ndim == 2:
+        targets = targets.argmax(dim=1)
+    found = logits.topk(min(5, logits.shape[1]), dim=1).indices == targets[:, None]
+    return {"top1_accuracy": found[:, 0], "top5_accuracy": found.any(dim=1)}
+
 
 def balance(targets: np.ndarray, classes: int) -> Tensor:
     """Return the weights with which every class counts the same, 1 on average.
@@ -122,12 +154,13 @@ class HeadModel(nn.Module):
     def __init__(
         self,
         head: LinearLayer,
-        loss: HeadLoss,
+        loss: HeadLoss | JointLoss,
         encoder: Encoder | None = None,
         *,
         frozen: bool = True,
         precision: str = "auto",
         stochastic_depth: bool = False,
+        batch_norm_drift: bool = False,
     ) -> None:
         """Put them together.
 
@@ -138,6 +171,8 @@ class HeadModel(nn.Module):
             frozen: freeze the encoder; False = what of it is trained is set already.
             precision: arithmetic of a frozen encoder.
             stochastic_depth: compat: leave drop path active in what is frozen.
+            batch_norm_drift: compat: BatchNorms of what is frozen go on as in training, so that
+                their statistics become a part of what is learnt.
         """
         super().__init__()
         self.head = head
@@ -148,15 +183,19 @@ class HeadModel(nn.Module):
         self._stochastic_depth = stochastic_depth
         if encoder is not None and frozen:
             freeze(encoder)
+            if batch_norm_drift:
+                let_drift(encoder)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits ``[B, C]``."""
         return self.head(self._encode(x))  # type: ignore[no-any-return]
 
     def set_training(self) -> None:
-        """Train; what is frozen stays in evaluation mode, but for drop path as asked."""
+        """Train; what is frozen stays in evaluation mode, but for drop path and drifting statistics
+        as asked.
+        """
         drops = self._stochastic_depth
-        train_mode(self, (lambda module: isinstance(module, DropPath)) if drops else None)
+        train_mode(self, lambda m: drifts(m) or (drops and isinstance(m, DropPath)))
 
     def _encode(self, x: Tensor) -> Tensor:
         if self.encoder is None or x.ndim == 2:  # features

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,6 +26,9 @@ from actionspace.recognition.rows import Rows
 from actionspace.training.augment.augment import Augment
 from actionspace.training.pictures import confusion_picture
 from actionspace.training.task import Evaluation, Evaluator, Samples
+
+if TYPE_CHECKING:
+    from actionspace.recognition.joint_validation import JointValidation
 
 #: How many times fewer clips fit into memory where an encoder is trained than where it only runs.
 GRADIENT_COST = 8
@@ -69,16 +72,8 @@ class Validation:
         """Return the metrics of logits ``[R, C]`` of the rows with these numbers ``[R]``."""
         targets, weight = self.rows.targets[numbers], self.rows.weight[numbers]
         loss = float(np.average(_row_losses(logits, targets), weights=weight))
-        multi_label = targets.ndim == 2
-        _, first, event = np.unique(
-            self.rows.event[numbers], return_index=True, return_inverse=True
-        )
-        if self.average == "score":
-            scores = to_probabilities(_means(logits, event), multi_label)
-        else:
-            scores = _means(to_probabilities(logits, multi_label), event)
-        truth = targets[first]
-        if multi_label:
+        _, scores, truth = self.averaged(numbers, logits)
+        if truth.ndim == 2:
             return Evaluation({"map": mean_average_precision(scores, truth), "loss": loss})
         metrics = {
             "top1_accuracy": top_k_accuracy(scores, truth, 1),
@@ -88,6 +83,21 @@ class Validation:
         }
         counts = score_confusion(scores, truth)
         return Evaluation(metrics, {"confusion": partial(confusion_picture, counts, self.classes)})
+
+    def averaged(
+        self, numbers: np.ndarray, logits: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return numbers of events ``[E]``, their probabilities ``[E, C]`` and what they are."""
+        targets = self.rows.targets[numbers]
+        multi_label = targets.ndim == 2
+        events, first, event = np.unique(
+            self.rows.event[numbers], return_index=True, return_inverse=True
+        )
+        if self.average == "score":
+            scores = to_probabilities(_means(logits, event), multi_label)
+        else:
+            scores = np.asarray(_means(to_probabilities(logits, multi_label), event))
+        return events, scores, targets[first]
 
 
 def _row_losses(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -119,7 +129,7 @@ class HeadTask:
 
     model: HeadModel
     train: Samples
-    val: Validation | None
+    val: Validation | JointValidation | None
     clips_at_once: int | None = None
     augment: Augment | None = None
 
@@ -145,20 +155,7 @@ class HeadTask:
         else:
             (inputs, targets), indices, epoch = batch
             inputs, targets = self.augment(inputs, targets, indices, epoch)
-        logits = model(inputs).float()
-        found = logits.detach()
-        losses = {"loss": self.model.loss(logits, targets)}
-        if self.model.loss.multi_label:
-            right = ((found > 0) == (targets > 0.5)).all(dim=1)
-            return losses | {"exact_match_accuracy": right.float().mean()}
-        if targets.ndim == 2:
-            targets = targets.argmax(dim=1)
-        k = min(5, found.shape[1])
-        hits = found.topk(k, dim=1).indices == targets[:, None]
-        return losses | {
-            "top1_accuracy": hits[:, 0].float().mean(),
-            "top5_accuracy": hits.any(dim=1).float().mean(),
-        }
+        return self.model.loss.parts(model(inputs).float(), targets)
 
     def evaluate(self, model: nn.Module, evaluator: Evaluator) -> Evaluation | None:
         """Judge it on the validation split.

@@ -8,22 +8,30 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from actionspace.errors import DataError
-from actionspace.heads.linear import LinearHead
+from actionspace.errors import DataError, UsageError
 from actionspace.recognition import data as manifest
 from actionspace.recognition.adapt import adapt
 from actionspace.recognition.adapted import save_encoder
 from actionspace.recognition.clip_samples import ClipSamples
-from actionspace.recognition.head import Fits, Fitted, as_fitted, calibrate
+from actionspace.recognition.columns import JointTargets
+from actionspace.recognition.head import Fits, as_fitted
 from actionspace.recognition.head_model import HeadLoss, HeadModel, LinearLayer
 from actionspace.recognition.head_task import HeadTask, Truth, Validation
+from actionspace.recognition.held_out import (
+    Trained,
+    calibrate_folds,
+    calibrate_one,
+    held_out_rows,
+)
+from actionspace.recognition.joint_loss import JointLoss
+from actionspace.recognition.joint_validation import JointValidation
 from actionspace.recognition.recipe import RecognitionRecipe
-from actionspace.recognition.rows import Rows, join
+from actionspace.recognition.rows import Rows
 from actionspace.recognition.view_table import ViewTable
 from actionspace.training.augment.augment import Augment
 from actionspace.training.augment.numbered import Numbered
 from actionspace.training.loop import Outcome, fit
-from actionspace.training.machine import is_main_process
+from actionspace.training.machine import is_main_process, launched_processes
 from actionspace.training.run import Run
 from actionspace.training.turns import main_first
 
@@ -53,34 +61,13 @@ class Encoded:
     rows: Rows
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A head as it came out of the loop.
+def train_heads(task: Task, run: Run, *, resume: bool) -> tuple[dict[str, Fits], Outcome]:
+    """Train the network that stays, and with folds one for each; all processes come here together.
 
-    Attributes:
-        head: the classifier, not calibrated.
-        untaught: numbers of the classes that none of its training samples was of.
-    """
-
-    head: LinearHead
-    untaught: np.ndarray
-
-    def judge(self, rows: Rows) -> np.ndarray:
-        """Return logits ``[R, C]`` of rows it has not seen, to calibrate on.
-
-        They are NaN for rows of a class it was not taught: of those no score can be right.
-        """
-        logits = self.head.scores(rows.features)
-        if not self.head.multi_label:
-            logits[np.isin(rows.targets, self.untaught)] = np.nan
-        return logits
-
-
-def train_heads(task: Task, run: Run, *, resume: bool) -> tuple[Fits, Outcome]:
-    """Train the head that stays, and with folds one for each; all processes come here together.
+    Where several columns are learnt it has a head for each, and so has what is returned.
 
     Temperature and thresholds are set on the validation split; with folds on what each fold's head
-    says of the videos it has not seen. Where the encoder is trained as well, it is left in the run
+    says of the videos it has not seen. Where the encoder changes as well, it is left in the run
     (and in its folds), and the task goes on with it.
 
     Args:
@@ -90,14 +77,20 @@ def train_heads(task: Task, run: Run, *, resume: bool) -> tuple[Fits, Outcome]:
 
     Raises:
         DataError: features are not finite; nothing can be learnt from.
+        UsageError: statistics are to drift in several processes.
         RunError, Interrupted: see :func:`actionspace.training.loop.fit`.
     """
     recipe, folds = task.recipe, range(task.recipe.folds or 0)
+    if recipe.clips.batch_norm_drift and launched_processes() > 1:
+        raise UsageError(
+            "clips.batch_norm_drift needs a single process: each of several would drift with the "
+            "clips it happens to see. Start it without torchrun."
+        )
     validates = not folds and task.has_labels("val")
     with main_first(task.encoding.device, recipe.training.timeout):
         learnt = None if task.from_clips else _encoded(task, "train")
         judged = None
-        if recipe.adapts:
+        if recipe.changes_encoder:
             _ = task.encoding.encoder  # its weights are downloaded once
         elif folds or validates:
             judged = _encoded(task, "val")
@@ -108,21 +101,25 @@ def train_heads(task: Task, run: Run, *, resume: bool) -> tuple[Fits, Outcome]:
     each = [trainer.train(Run(run.path / "folds" / str(k)), k) for k in folds]
     final = trainer.train(run)
     if not is_main_process():  # nothing is left to do together
-        return Fits(as_fitted(final.head)), trainer.outcome()
-    if recipe.adapts:
+        return {name: Fits(as_fitted(one.head)) for name, one in final.items()}, trainer.outcome()
+    if recipe.changes_encoder:
         task.take_adapted(run)
         judged = _encoded(task, "val") if validates else None
+    rows = None if judged is None else judged.rows
     if folds:
-        fits = _calibrate_folds(task, each, final, judged)
-    elif judged is None:
-        fits = Fits(as_fitted(final.head))
+        parts = held_out_rows(task, len(each), rows)
+        fits = {
+            name: calibrate_folds(task, name, [one[name] for one in each], final[name], parts)
+            for name in final
+        }
     else:
-        held_out = final.judge(judged.rows)
-        fits = Fits(calibrate(final.head, judged.rows, held_out, scale=recipe.head.calibrate))
+        fits = {name: calibrate_one(task, name, one, rows) for name, one in final.items()}
     outcome = trainer.outcome()
-    for note in (outcome.progress.stopped_early, *fits.final.notes):
-        if note:
-            task.say(note)
+    if outcome.progress.stopped_early:
+        task.say(outcome.progress.stopped_early)
+    for name, found in fits.items():
+        for note in found.final.notes:
+            task.say_of(name, note)
     return fits, outcome
 
 
@@ -144,40 +141,6 @@ def _encoded(task: Task, purpose: Literal["train", "val"]) -> Encoded:
     return Encoded(events, rows)
 
 
-def _calibrate_folds(
-    task: Task, each: list[Trained], final: Trained, judged: Encoded | None
-) -> Fits:
-    """Calibrate every head on what the folds' heads say of rows they have not seen.
-
-    A fold's own head leaves out the videos it is tested on.
-
-    Args:
-        task: with the folds' encoders, if they have their own.
-        each: the head of each fold.
-        final: the head that stays.
-        judged: rows of all videos; None = each fold's encoder sees them in its own way.
-    """
-    parts: list[Rows] = []
-    for fold in range(len(each)):
-        if judged is None:
-            parts.append(task.held_out_rows(fold))
-        else:
-            parts.append(judged.rows.where(~_of(judged.rows, task.learnt(fold))))
-    rows = parts[0] if len(parts) == 1 else join(parts)
-    held_out = np.concatenate([t.judge(part) for t, part in zip(each, parts, strict=True)])
-    scale = task.recipe.head.calibrate
-    fitted: list[Fitted] = []
-    for fold, trained in enumerate(each):
-        mask = _of(rows, task.learnt(fold))
-        fitted.append(calibrate(trained.head, rows.where(mask), held_out[mask], scale=scale))
-    return Fits(calibrate(final.head, rows, held_out, scale=scale), fitted)
-
-
-def _of(rows: Rows, videos: set[str]) -> np.ndarray:
-    """Return a mask ``[R]`` of the rows of some videos."""
-    return np.isin(rows.videos, list(videos))
-
-
 @dataclass
 class _Trainer:
     """Trains one head after another in the same way."""
@@ -192,8 +155,8 @@ class _Trainer:
     resume: bool
     outcomes: list[Outcome] = field(default_factory=list)
 
-    def train(self, run: Run, fold: int | None = None) -> Trained:
-        """Train the head of a fold, or the one that stays."""
+    def train(self, run: Run, fold: int | None = None) -> dict[str, Trained]:
+        """Train the network of a fold, or the one that stays; return the head of each column."""
         task, recipe, told = self.task, self.task.recipe, self.task.targets
         resume = self.resume and run.has_state
         if fold is not None and not resume and is_main_process():
@@ -202,17 +165,19 @@ class _Trainer:
         about = task.encoding.describe()
         model = HeadModel(
             LinearLayer(about["dim"], len(told.classes), recipe.head, seed=recipe.training.seed),
-            HeadLoss(truth, len(told.classes), recipe.head),
+            self._loss(truth),
             self._encoder(),
             frozen=not recipe.adapts,
             precision=recipe.clips.precision,
             stochastic_depth=recipe.clips.stochastic_depth,
+            batch_norm_drift=recipe.clips.batch_norm_drift,
         )
         untaught = self._untaught(truth, fold)
+        several = {name: one.classes for name, one in task.heads.items()}
         identity = {
             "recipe": deciding(recipe),
             "data": manifest.content_hash(task.with_gaps, task.column),
-            "classes": told.classes,
+            "classes": several if len(several) > 1 else told.classes,
             "encoder": {name: about[name] for name in ("name", "weights_hash", "dim")},
             "samples": len(samples),
             "fold": fold,
@@ -231,10 +196,21 @@ class _Trainer:
             resume=resume,
         )
         self.outcomes.append(outcome)
-        if recipe.adapts and is_main_process():
+        if recipe.changes_encoder and is_main_process():
             assert model.encoder is not None
             save_encoder(run.path, model.encoder, recipe.mode)
-        return Trained(model.head.as_head(told.classes, told.multi_label), untaught)
+        trained: dict[str, Trained] = {}
+        for name, one in task.heads.items():
+            part = told.part(name) if isinstance(told, JointTargets) else slice(None)
+            head = model.head.as_head(one.classes, one.multi_label, part)
+            trained[name] = Trained(head, untaught[name])
+        return trained
+
+    def _loss(self, truth: np.ndarray) -> HeadLoss | JointLoss:
+        told, config = self.task.targets, self.task.recipe.head
+        if isinstance(told, JointTargets):
+            return JointLoss(truth, told, config)
+        return HeadLoss(truth, len(told.classes), config)
 
     def _encoder(self) -> Encoder | None:
         """Return the encoder that clips go through, its own copy where it is trained."""
@@ -242,8 +218,9 @@ class _Trainer:
         if not task.from_clips:
             return None
         encoder = task.encoding.encoder
-        if task.recipe.adapts:
+        if task.recipe.changes_encoder:
             encoder = copy.deepcopy(encoder)
+        if task.recipe.adapts:
             adapt(encoder, task.recipe)
         return encoder
 
@@ -255,7 +232,7 @@ class _Trainer:
         return replace(final, facts=facts, skipped=skipped)
 
     def _samples(self, videos: set[str] | None) -> tuple[ClipSamples | ViewTable, np.ndarray]:
-        """Return what is learnt from, and what it is: int64 ``[N]`` or bool ``[N, C]``."""
+        """Return what is learnt from, and what it is, as :class:`Rows` have it."""
         task, recipe = self.task, self.task.recipe
         samples: ClipSamples | ViewTable
         if self.learnt is not None:
@@ -273,9 +250,7 @@ class _Trainer:
             if views.augment:
                 views = replace(views, augment=_views_seen(recipe))
             samples = self._clips(events, views)
-        told = task.targets
-        truth = manifest.targets(events, task.column, told.classes, told.multi_label)
-        return samples, truth.values[samples.owner]
+        return samples, task.targets.of(events, task.column)[samples.owner]
 
     def _clips(self, events: Events, views: Views, *, evaluate: bool = False) -> ClipSamples:
         task = self.task
@@ -284,31 +259,41 @@ class _Trainer:
             events, views, task.column, task.targets, evaluate=evaluate, time_limit=limit
         )
 
-    def _validation(self) -> Validation | None:
+    def _validation(self) -> Validation | JointValidation | None:
         task, average = self.task, self.task.recipe.evaluation.average
         told = task.targets
+        samples: Samples
+        rows: Rows | Truth
         if self.judged is not None:
-            table = ViewTable(self.judged.events, self.judged.rows, take="all")
-            return Validation(table, self.judged.rows, told.classes, average)
-        if not (self.validates and task.recipe.adapts):
+            rows = self.judged.rows
+            samples = ViewTable(self.judged.events, rows, take="all")
+        elif self.validates and task.recipe.changes_encoder:
+            events, views = task.part("val"), task.encoding.views("val")
+            samples = clips = self._clips(events, views, evaluate=True)
+            truth, owner = told.of(events, task.column), clips.owner
+            rows = Truth(truth[owner], np.full(len(owner), 1 / views.n_views), owner)
+        else:
             return None
-        events, views = task.part("val"), task.encoding.views("val")
-        clips = self._clips(events, views, evaluate=True)
-        truth = manifest.targets(events, task.column, told.classes, told.multi_label)
-        owner = clips.owner
-        weight = np.full(len(owner), 1 / views.n_views)
-        return Validation(clips, Truth(truth.values[owner], weight, owner), told.classes, average)
+        if isinstance(told, JointTargets):
+            return JointValidation(samples, rows, told, average)
+        return Validation(samples, rows, told.classes, average)
 
-    def _untaught(self, truth: np.ndarray, fold: int | None) -> np.ndarray:
-        """Return the numbers of the classes that no sample is of, and name them."""
-        told = self.task.targets
-        every = np.arange(len(told.classes))
-        taught = truth.any(axis=0) if told.multi_label else np.isin(every, truth)
-        if not taught.all():
-            names = ", ".join(told.classes[i] for i in every[~taught])
-            where = "" if fold is None else f"Fold {fold}: "
-            self.task.say(f"{where}No training event of: {names}. The head cannot learn to tell.")
-        return every[~taught]
+    def _untaught(self, truth: np.ndarray, fold: int | None) -> dict[str, np.ndarray]:
+        """Return, per column, the numbers of the classes that no sample is of, and name them."""
+        found: dict[str, np.ndarray] = {}
+        for column, told in self.task.heads.items():
+            own, joint = truth, self.task.targets
+            if isinstance(joint, JointTargets):
+                own, _ = joint.split(truth, column)
+            every = np.arange(len(told.classes))
+            taught = own.any(axis=0) if told.multi_label else np.isin(every, own)
+            found[column] = every[~taught]
+            if not taught.all():
+                names = ", ".join(told.classes[i] for i in every[~taught])
+                where = "" if fold is None else f"Fold {fold}: "
+                note = f"{where}No training event of: {names}. The head cannot learn to tell."
+                self.task.say_of(column, note)
+        return found
 
 
 def deciding(recipe: RecognitionRecipe) -> dict[str, Any]:

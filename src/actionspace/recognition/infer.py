@@ -11,12 +11,13 @@ import pandas as pd
 
 from actionspace.recognition import data as manifest
 from actionspace.recognition.encode import Encoding
-from actionspace.recognition.probe import Average, Probe
+from actionspace.recognition.probe import Average, Probe, describe_probes
 from actionspace.recognition.recipe import PredictConfig
 from actionspace.recognition.scores import (
     RawScores,
     Reading,
     event_probabilities,
+    score,
     time_probabilities,
     to_table,
 )
@@ -24,7 +25,6 @@ from actionspace.training.predictions import Predictions, predicted_events
 
 if TYPE_CHECKING:
     from actionspace.events.table import Events
-    from actionspace.features.foreign import Features
 
 Mode = Literal["auto", "clip", "untrimmed"]
 COVERS = 0.9  # an event this share of its video makes the video a clip
@@ -41,7 +41,7 @@ class Plan:
 
 
 def infer(
-    probe: Probe,
+    probes: Probe | Sequence[Probe],
     encoding: Encoding,
     events: Events,
     *,
@@ -51,71 +51,76 @@ def infer(
     """Predict every video of a manifest.
 
     Args:
-        probe: the head.
+        probes: the head, or one for each column. A clip is one row with a label in each column; in
+            untrimmed videos each event is of one column.
         encoding: where features come from.
         events: videos, with the truth where it is known.
         mode: ``clip``, ``untrimmed``, or ``auto`` = by the events or the duration of each video.
         average: how views and rows of an event are averaged.
     """
-    config = encoding.recipe.predict
+    probes = (probes,) if isinstance(probes, Probe) else tuple(probes)
+    columns, heads = [p.column for p in probes], [p.head for p in probes]
     given = encoding.given
-    plan = make_plan(probe, encoding, events, mode)
-    raw: list[RawScores] = []
+    plan = make_plan(probes, encoding, events, mode)
+    raw: list[list[RawScores]] = []  # by source, then by head
     anchored = (given.rows if given else encoding.recipe.clips.rows) == "events"
     if anchored:
-        raw.append(_score(probe, encoding.source(plan.asked, "test"), _having_events(plan.asked)))
+        asked = _having_events(plan.asked)
+        if asked or not plan.untrimmed:
+            raw.append(score(heads, encoding.source(plan.asked, "test"), asked))
         if plan.untrimmed:
             part = events.select(videos=plan.untrimmed)
-            raw.append(_score(probe, encoding.source(part, "untrimmed"), plan.untrimmed))
+            raw.append(score(heads, encoding.source(part, "untrimmed"), plan.untrimmed))
     else:
         names = list(events.videos["video"])
-        raw.append(_score(probe, encoding.source(events, "test"), names))
+        raw.append(score(heads, encoding.source(events, "test"), names))
     clips = plan.asked.select(mask=~plan.asked.rows["video"].isin(plan.untrimmed))
-    reading = Reading(probe.head.multi_label, average)
-    has_truth = probe.column in events.heads and manifest.use(events, probe.column).any()
-    labelled, p_clips = _label_clips(probe, clips, events if has_truth else None, raw[0], reading)
-    found, p_found = find_events(probe, plan.untrimmed, raw[-1], config, reading)
+    told = [c for c in columns if c in events.heads and manifest.use(events, c).any()]
+    labelled, p_clips = _label_clips(probes, clips, events, told, raw[0], average)
+    found, p_found = find_events(probes, plan.untrimmed, raw[-1], encoding.recipe.predict, average)
     rows = pd.concat([f for f in (labelled, found) if len(f)] or [labelled], ignore_index=True)
-    reasons = {v: why for scores in raw for v, why in scores.reasons.items()}
-    table, logits = to_table(raw)
+    first = [scores[0] for scores in raw]  # all heads saw the same rows
+    reasons = {v: why for scores in first for v, why in scores.reasons.items()}
+    tables = [to_table(one) for one in zip(*raw, strict=True)]
     return Predictions(
-        events=predicted_events(rows, _videos(events, raw), events.root, (probe.column,)),
-        scores={probe.column: np.concatenate([p_clips, p_found]).astype(np.float32)},
+        events=predicted_events(rows, _videos(events, first), events.root, columns),
+        scores={c: np.concatenate([p_clips[c], p_found[c]]).astype(np.float32) for c in columns},
         labels={
-            **probe.describe(),
+            **describe_probes(probes),
             "average": average,
             "rows": "events" if anchored else "dense",
             "untrimmed": [v for v in plan.untrimmed if v not in reasons],
             "skipped": reasons,
             "encoder": encoding.describe(),
         },
-        rows=table,
-        raw={probe.column: logits},
-        truth=events.rows if has_truth else None,
+        rows=tables[0][0],
+        raw={c: logits for c, (_, logits) in zip(columns, tables, strict=True)},
+        truth=events.rows if told else None,
     )
 
 
-def make_plan(probe: Probe, encoding: Encoding, events: Events, mode: Mode) -> Plan:
+def make_plan(probes: Sequence[Probe], encoding: Encoding, events: Events, mode: Mode) -> Plan:
     """Decide what is asked of each video, and give clips without events one of their own."""
-    given = encoding.given
+    given, columns = encoding.given, [probe.column for probe in probes]
     untrimmed: list[str] = []
     alone: list[dict[str, Any]] = []
     for video, rows in events.by_video():
         name = str(video["video"])
         rows = rows[rows["status"] == "event"]
         searchable = given is None or given.rows == "dense"
-        long = mode == "auto" and _is_untrimmed(probe, encoding, events, name)
+        long = mode == "auto" and _is_untrimmed(probes[0].clip_seconds, encoding, events, name)
         if searchable and (long or mode == "untrimmed"):
             untrimmed.append(name)
         if name not in untrimmed and not len(rows):
-            alone.append({"id": f"clip:{name}", "video": name, probe.column: "-"})
+            alone.append({"id": f"clip:{name}", "video": name, **dict.fromkeys(columns, "-")})
     kept = events.rows[events.rows["status"] == "event"]
     asked = pd.concat([kept.astype(object), pd.DataFrame(alone)], ignore_index=True)
-    heads = tuple(dict.fromkeys((probe.column, *events.heads)))
+    heads = tuple(dict.fromkeys((*columns, *events.heads)))
     return Plan(predicted_events(asked, events.videos, events.root, heads), untrimmed)
 
 
-def _is_untrimmed(probe: Probe, encoding: Encoding, events: Events, video: str) -> bool:
+def _is_untrimmed(known: float, encoding: Encoding, events: Events, video: str) -> bool:
+    """``known`` are the seconds of the longest clip that was learnt from."""
     rows = events.for_video(video)
     rows = rows[rows["status"] == "event"]
     if rows["start"].isna().any():
@@ -126,7 +131,7 @@ def _is_untrimmed(probe: Probe, encoding: Encoding, events: Events, video: str) 
     if len(rows):
         return bool(((rows["end"] - rows["start"]) < COVERS * duration).all())
     factor = encoding.recipe.predict.clip_factor
-    longest = max(factor * encoding.span_seconds(fps), 1.01 * probe.clip_seconds)
+    longest = max(factor * encoding.span_seconds(fps), 1.01 * known)
     return duration > longest
 
 
@@ -145,12 +150,6 @@ def _having_events(events: Events) -> list[str]:
     return [str(v) for v in events.rows["video"].unique()]
 
 
-def _score(probe: Probe, source: Features, videos: Sequence[str]) -> RawScores:
-    scores = RawScores(len(probe.classes), source.rows)
-    scores.add(probe.head, source, videos)
-    return scores
-
-
 def _videos(events: Events, raw: Sequence[RawScores]) -> pd.DataFrame:
     """Return the videos table with durations and rates that decoding found."""
     videos = events.videos.copy()
@@ -162,25 +161,42 @@ def _videos(events: Events, raw: Sequence[RawScores]) -> pd.DataFrame:
 
 
 def _label_clips(
-    probe: Probe, clips: Events, truth: Events | None, raw: RawScores, reading: Reading
-) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return one row per event that has scores, and its probabilities ``[E, C]``."""
+    probes: Sequence[Probe],
+    clips: Events,
+    truth: Events,
+    told: Sequence[str],
+    raw: Sequence[RawScores],
+    average: Average,
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Return one row per event that has scores, and its probabilities ``[E, C]`` per column.
+
+    ``score`` is that of the first column, of several each has its own; ``told`` are the columns
+    whose truth is known.
+    """
     columns = ["id", "video", "start", "end", "subject", "modifiers"]
-    if not len(clips):
-        empty = pd.DataFrame({name: pd.Series(dtype=object) for name in (*columns, probe.column)})
-        return empty.assign(score=pd.Series(dtype=float)), np.zeros((0, len(probe.classes)))
-    values = event_probabilities(raw, clips, None, reading)
-    have = ~np.isnan(values).any(axis=1)
-    values = values[have]
+    every: dict[str, np.ndarray] = {}
+    for probe, scores in zip(probes, raw, strict=True):
+        if len(clips):
+            reading = Reading(probe.head.multi_label, average)
+            every[probe.column] = event_probabilities(scores, clips, None, reading)
+        else:
+            every[probe.column] = np.zeros((0, len(probe.classes)))
+    have = ~np.isnan(every[probes[0].column]).any(axis=1)  # all heads saw the same rows
     rows = clips.rows.loc[have, columns].reset_index(drop=True)
-    labels = [name_labels(probe, p) for p in values]
-    rows = rows.assign(**{probe.column: pd.Series(labels, dtype=object)})
-    rows = rows.assign(score=values.max(axis=1) if len(values) else np.zeros(0))
-    if truth is not None:
-        known = dict(zip(truth.rows["id"], truth.rows[probe.column], strict=True))
-        told = [known.get(i) for i in rows["id"]]
-        rows = rows.assign(**{f"{probe.column}_true": pd.Series(told, dtype=object)})
-    return rows, values
+    for probe in probes:
+        every[probe.column] = values = every[probe.column][have]
+        labels = pd.Series([name_labels(probe, p) for p in values], dtype=object)
+        best = values.max(axis=1) if len(values) else np.zeros(0)
+        rows = rows.assign(**{probe.column: labels})
+        if probe is probes[0]:
+            rows = rows.assign(score=best)
+        if len(probes) > 1:
+            rows = rows.assign(**{f"{probe.column}_score": best})
+        if probe.column in told:
+            known = dict(zip(truth.rows["id"], truth.rows[probe.column], strict=True))
+            true = pd.Series([known.get(i) for i in rows["id"]], dtype=object)
+            rows = rows.assign(**{f"{probe.column}_true": true})
+    return rows, every
 
 
 def name_labels(probe: Probe, probabilities: np.ndarray) -> str | None:
@@ -199,13 +215,44 @@ def name_labels(probe: Probe, probabilities: np.ndarray) -> str | None:
 
 
 def find_events(
+    probes: Sequence[Probe],
+    videos: Sequence[str],
+    raw: Sequence[RawScores],
+    config: PredictConfig,
+    average: Average,
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Return events over time, and per column the mean probabilities ``[E, C]`` of the time they
+    cover; those of events of another column are NaN.
+    """
+    found = [
+        _find(probe, videos, scores, config, Reading(probe.head.multi_label, average))
+        for probe, scores in zip(probes, raw, strict=True)
+    ]
+    tables = []
+    for probe, (table, _) in zip(probes, found, strict=True):
+        if len(table) and len(probes) > 1:  # ids stay unique
+            ids = [f"{video}#{probe.column}{i}" for i, video in enumerate(table["video"])]
+            table = table.assign(id=ids, **{f"{probe.column}_score": table["score"]})
+        tables.append(table)
+    count = sum(len(table) for table in tables)
+    every: dict[str, np.ndarray] = {}
+    at = 0
+    for probe, (table, values) in zip(probes, found, strict=True):
+        every[probe.column] = np.full((count, len(probe.classes)), np.nan)
+        every[probe.column][at : at + len(table)] = values
+        at += len(table)
+    full = [table for table in tables if len(table)]
+    return (pd.concat(full, ignore_index=True) if full else pd.DataFrame()), every
+
+
+def _find(
     probe: Probe,
     videos: Sequence[str],
     raw: RawScores,
     config: PredictConfig,
     reading: Reading,
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return events over time and the mean probabilities ``[E, C]`` of the time they cover."""
+    """Return one head's events over time and their mean probabilities ``[E, C]``."""
     from actionspace.events.labels import join_labels
     from actionspace.events.postprocess import scores_to_events
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
 
 from actionspace.errors import DataError
-from actionspace.metrics import classification, framewise, intervals
+from actionspace.metrics import classification, intervals
 from actionspace.metrics.protocol import Protocol
 from actionspace.recognition import data as manifest
+from actionspace.recognition.joint import JOINT_SCORE, joint_metrics
+from actionspace.recognition.measure_time import budget, frame_metrics, frame_pairs
 from actionspace.recognition.probe import Average
 from actionspace.recognition.scores import Reading, event_probabilities, from_table
 
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from actionspace.events.table import Events
     from actionspace.training.predictions import Predictions
 
-FRAME_RESAMPLES = 200  # each resample compares all frames again
-FRAMES_PER_SECOND = 25.0  # of the comparison, where nobody knows the video's rate
+Unseen = Literal["refuse", "miss"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,7 @@ class Scored:
         groups: str ``[E]``.
         videos: str ``[E]``.
         truth: one JSON-ready row per event, for the protocol.
+        have: bool, which of all events these are.
         unscored: events without scores.
         thresholds: least probability of each class, for several labels.
     """
@@ -45,6 +45,7 @@ class Scored:
     groups: np.ndarray
     videos: np.ndarray
     truth: tuple[Any, ...]
+    have: np.ndarray
     unscored: int
     thresholds: np.ndarray
 
@@ -58,12 +59,18 @@ def measure(
     confidence: float = 0.95,
     split: str | None = None,
     thresholds: tuple[float, ...] = (0.1, 0.25, 0.5),
+    unseen: Unseen = "refuse",
 ) -> dict[str, Any]:
     """Return the metrics of predictions, flat, with ``protocol`` and ``<name>_ci`` intervals.
 
     Annotated events are classified (``top1_accuracy``, ...); untrimmed videos are compared frame by
     frame and segment by segment too (``frame_accuracy``, ``segmental_f1@0.50``, ``edit_score``,
     ...), with ``time_budget`` per class.
+
+    Of predictions with several heads, each head's measures have its name in front
+    (``verb_top1_accuracy``); ``joint_score`` and what :func:`~.joint.joint_metrics` returns are of
+    all heads. A head that the truth has no label of is left out. ``protocol`` is that of the first
+    head, ``protocol["heads"]`` those of all.
 
     Args:
         predictions: what was predicted.
@@ -73,78 +80,137 @@ def measure(
         confidence: coverage of the intervals.
         split: name of the split, for the protocol.
         thresholds: IoU thresholds of segmental F1.
+        unseen: what becomes of true labels that a head does not know.
 
     Raises:
-        DataError: there is no truth, or it has videos that were neither predicted nor skipped.
+        DataError: there is no truth, it has videos that were neither predicted nor skipped, or
+            labels that a head does not know and that are refused.
     """
     events = truth if truth is not None else own_truth(predictions)
-    column = next(iter(predictions.labels["heads"]))
-    manifest.check_column(events, column)
+    heads = list(predictions.labels["heads"])
+    known = [h for h in heads if h in events.heads and manifest.use(events, h).any()]
+    if not known:
+        manifest.check_column(events, heads[0])  # says what is wrong
     _check_videos(predictions, events)
-    scored = score_events(predictions, events, column, average)
+    scored = {h: score_events(predictions, events, h, average, unseen) for h in known}
+    how = _How(average, bootstrap, confidence, split, thresholds, unseen)
+    each = {h: _measure_head(predictions, events, h, one, how) for h, one in scored.items()}
+    if len(heads) == 1:
+        return each[heads[0]]
+    result: dict[str, Any] = _joint(scored, each)
+    for head, found in each.items():
+        result |= {f"{head}_{name}": value for name, value in found.items() if name != "protocol"}
+    protocols = {head: found["protocol"] for head, found in each.items()}
+    return result | {"protocol": {**protocols[known[0]], "heads": protocols}}
+
+
+@dataclass(frozen=True)
+class _How:
+    """The arguments of :func:`measure` that are the same for all heads."""
+
+    average: Average
+    bootstrap: int
+    confidence: float
+    split: str | None
+    thresholds: tuple[float, ...]
+    unseen: Unseen
+
+
+def _measure_head(
+    predictions: Predictions, events: Events, column: str, scored: Scored, how: _How
+) -> dict[str, Any]:
     multi = bool(predictions.labels["heads"][column].get("multi_label"))
-    rules = {"average": average, "background": _background(predictions)}
+    nothing = str(predictions.background(column).get("kind", "none"))
     result: dict[str, Any] = {}
     if len(scored.values):
         result |= _clip_metrics(scored, multi)
-        result |= _clip_intervals(scored, multi, bootstrap, confidence)
+        result |= _clip_intervals(scored, multi, how.bootstrap, how.confidence)
     pairs = frame_pairs(predictions, events, column)
     if pairs.videos:
-        result |= _frame_metrics(pairs, thresholds, bootstrap, confidence)
+        result |= frame_metrics(pairs, how.thresholds, how.bootstrap, how.confidence)
         result["time_budget"] = budget(predictions, events, column)
     protocol = Protocol(
         name="recognition" if not pairs.videos else "recognition+framewise",
         videos=tuple(str(v) for v in events.videos["video"]),
         classes=tuple(scored.classes),
-        thresholds=thresholds if pairs.videos else (),
+        thresholds=how.thresholds if pairs.videos else (),
         truth=scored.truth,
-        rules=rules,
+        rules={"average": how.average, "background": nothing, "unseen": how.unseen},
     )
     result["protocol"] = protocol.as_dict() | {
-        "split": split,
+        "split": how.split,
         "groups": len(set(scored.groups)),
         "untrimmed_videos": len(pairs.videos),
         "skipped_videos": len([v for v in predictions.skipped if v in set(events.videos["video"])]),
         "unscored_events": scored.unscored,
-        "confidence": confidence if bootstrap else None,
-        "bootstrap": bootstrap,
+        "confidence": how.confidence if how.bootstrap else None,
+        "bootstrap": how.bootstrap,
     }
     return result
 
 
-def score_events(predictions: Predictions, events: Events, column: str, average: Average) -> Scored:
+def _joint(scored: dict[str, Scored], each: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """Return the measures of all heads together, as far as events were classified."""
+    leading = [
+        found["map" if one.targets.ndim == 2 else "top1_accuracy"]
+        for one, found in zip(scored.values(), each.values(), strict=True)
+        if len(one.values)
+    ]
+    if not leading:
+        return {}
+    events = {
+        head: (np.flatnonzero(one.have), one.values, one.targets) for head, one in scored.items()
+    }
+    return {JOINT_SCORE: float(np.mean(leading)), **joint_metrics(events)}
+
+
+def score_events(
+    predictions: Predictions,
+    events: Events,
+    column: str,
+    average: Average,
+    unseen: Unseen = "refuse",
+) -> Scored:
     """Return annotated events with the probabilities the predictions give them.
 
     From the raw scores where they were kept, so that other events or another averaging can be
     asked; else from the scores of the predicted event with the same id. A trained background
-    class is left out (and the rest scaled to sum to one) unless events are labelled so.
+    class is left out (and the rest scaled to sum to one) unless events are labelled so. Labels that
+    the head does not know are refused, or with ``unseen="miss"`` classes of probability zero.
+
+    Raises:
+        DataError: labels that are refused.
     """
     about = predictions.labels["heads"][column]
     multi, names = bool(about.get("multi_label")), predictions.classes(column)
     values = event_values(predictions, events, column, Reading.of(about, average))
     used = manifest.use(events, column)
-    kept = _kept_classes(predictions, names, set(events.classes(column)))
+    kept = _kept_classes(predictions, column, names, set(events.classes(column)))
     values, names = values[:, kept], [names[i] for i in kept]
     if len(kept) < len(about["classes"]) and not multi:
         values = values / np.maximum(values.sum(axis=1, keepdims=True), 1e-300)
-    targets = manifest.targets(events, column, names, multi)
+    limits = np.broadcast_to(about.get("thresholds") or [0.5], len(about["classes"]))[kept]
     unknown = sorted(set(events.classes(column)) - set(names))
-    if unknown:
+    if unknown and unseen == "refuse":
         raise DataError(
             f"The truth has labels the head does not know: {', '.join(unknown)}. It knows: "
-            f"{', '.join(names)}. Correct the labels, or set these events' status to ignore."
+            f"{', '.join(names)}. Correct the labels, set these events' status to ignore, or count "
+            "them as missed with evaluation.unseen=miss."
         )
+    values = np.pad(values, ((0, 0), (0, len(unknown))))
+    targets = manifest.targets(events, column, [*names, *unknown], multi)
     have = used & ~np.isnan(values).any(axis=1)
     rows = events.rows.loc[have, ["video", "start", "end", column]]
     return Scored(
         values=values[have],
         targets=targets.values[have],
-        classes=names,
+        classes=[*names, *unknown],
         groups=manifest.event_groups(events)[have],
         videos=rows["video"].to_numpy(dtype=object),
         truth=tuple(rows.astype(object).itertuples(index=False, name=None)),
+        have=have,
         unscored=int((used & ~have).sum()),
-        thresholds=np.broadcast_to(about.get("thresholds") or [0.5], len(about["classes"]))[kept],
+        thresholds=np.append(limits, np.ones(len(unknown))),
     )
 
 
@@ -175,8 +241,10 @@ def event_values(
     return values
 
 
-def _kept_classes(predictions: Predictions, names: list[str], true: set[str]) -> list[int]:
-    background = predictions.labels.get("background") or {}
+def _kept_classes(
+    predictions: Predictions, column: str, names: list[str], true: set[str]
+) -> list[int]:
+    background = predictions.background(column)
     drop = background.get("label") if background.get("kind") == "trained" else None
     return [i for i, name in enumerate(names) if name != drop or name in true]
 
@@ -209,11 +277,6 @@ def _check_videos(predictions: Predictions, events: Events) -> None:
         )
 
 
-def _background(predictions: Predictions) -> str:
-    background = predictions.labels.get("background") or {}
-    return str(background.get("kind", "none"))
-
-
 def _clip_metrics(scored: Scored, multi: bool) -> dict[str, Any]:
     if multi:
         return dict(
@@ -234,116 +297,3 @@ def _clip_intervals(scored: Scored, multi: bool, n: int, level: float) -> dict[s
     compute = intervals.multi_label_intervals if multi else intervals.single_label_intervals
     found = compute(scored.values, scored.targets, groups=scored.groups, n=n, level=level)
     return {f"{name}_ci": list(pair) for name, pair in found.items() if pair[0] == pair[0]}
-
-
-@dataclass(frozen=True)
-class FramePairs:
-    """True and predicted labels of the frames of untrimmed videos.
-
-    Per video: ``truths`` and ``guesses`` are labels ``[T]``, ``seconds`` the frames' durations,
-    ``masks`` whether they were annotated, ``groups`` its group; ``background`` is one label.
-    """
-
-    videos: list[str]
-    truths: list[np.ndarray]
-    guesses: list[np.ndarray]
-    seconds: list[np.ndarray]
-    masks: list[np.ndarray]
-    groups: list[str]
-    background: str
-
-
-def _frame_metrics(
-    pairs: FramePairs, thresholds: tuple[float, ...], n: int, level: float
-) -> dict[str, Any]:
-    def compute(chosen: Sequence[int]) -> dict[str, float]:
-        return framewise.framewise_metrics(
-            [pairs.truths[i] for i in chosen],
-            [pairs.guesses[i] for i in chosen],
-            background=pairs.background,
-            weights=[pairs.seconds[i] for i in chosen],
-            masks=[pairs.masks[i] for i in chosen],
-            thresholds=thresholds,
-        )
-
-    result: dict[str, Any] = dict(compute(range(len(pairs.videos))))
-    groups = np.array(pairs.groups, dtype=object)
-    if n == 0 or len(set(pairs.groups)) < 2:
-        return result
-    member, counts = intervals.draws(groups, len(groups), min(n, FRAME_RESAMPLES), 0)
-    drawn = [compute(np.repeat(np.arange(len(groups)), times[member]).tolist()) for times in counts]
-    for name in list(result):
-        values = np.array([d[name] for d in drawn], dtype=np.float64)
-        result[f"{name}_ci"] = list(intervals.percentile(values, level))
-    return result
-
-
-def frame_pairs(predictions: Predictions, events: Events, column: str) -> FramePairs:
-    """Return the untrimmed videos frame by frame, on a grid of the video's frame rate."""
-    from actionspace.events.frames import to_frames
-
-    background = str((predictions.labels.get("background") or {}).get("label", "background"))
-    pairs = FramePairs([], [], [], [], [], [], background)
-    searched = set(predictions.labels.get("untrimmed", []))
-    facts = predictions.events.videos.set_index("video")
-    groups = manifest.video_groups(events)
-    for video in events.videos["video"]:
-        if video not in searched or video not in facts.index:
-            continue
-        guess = _as_label(predictions.events.for_video(video), column)
-        rows = events.for_video(video)
-        duration = float(facts["duration"][video])
-        if np.isnan(duration):
-            duration = float(np.nanmax([*rows["end"], *guess["end"], 0.0]))
-        rate = float(facts["fps"][video])
-        step = 1 / (rate if rate > 0 else FRAMES_PER_SECOND)
-        start = np.arange(max(1, round(duration / step))) * step
-        times = np.stack([start, start + step], axis=1)
-        true = _as_label(rows[rows["status"] == "event"], column)
-        mask = _annotated(events, video, rows, times.mean(axis=1))
-        if not mask.any():
-            continue
-        pairs.videos.append(video)
-        pairs.truths.append(to_frames(true, times, background))
-        pairs.guesses.append(to_frames(guess, times, background))
-        pairs.seconds.append(np.full(len(times), step))
-        pairs.masks.append(mask)
-        pairs.groups.append(groups[video])
-    return pairs
-
-
-def _as_label(rows: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Return the events with the labels of a head as their ``label``."""
-    if column == "label":
-        return rows
-    return rows.drop(columns="label", errors="ignore").rename(columns={column: "label"})
-
-
-def _annotated(events: Events, video: str, rows: pd.DataFrame, middle: np.ndarray) -> np.ndarray:
-    spans = events.labelled_spans(video)
-    mask = np.ones(len(middle), bool) if spans is None else np.zeros(len(middle), bool)
-    for low, high in spans or []:
-        mask |= (middle >= low) & (middle < high)
-    for row in rows[rows["status"] == "ignore"].itertuples():
-        mask &= ~((middle >= row.start) & (middle < row.end))
-    return mask
-
-
-def budget(predictions: Predictions, events: Events, column: str) -> list[dict[str, Any]]:
-    """Return, per class over the untrimmed videos, true and predicted bouts and seconds."""
-    from actionspace.events.budget import time_budget
-
-    searched = [v for v in predictions.labels["untrimmed"] if v in set(events.videos["video"])]
-    sides = {
-        "true": events.select(videos=searched),
-        "predicted": predictions.events.select(videos=searched),
-    }
-    table: dict[str, dict[str, Any]] = {}
-    for side, part in sides.items():
-        found = time_budget(part, head=column, by_subject=False)
-        for label, rows in found.groupby("label"):
-            line = table.setdefault(str(label), {"label": str(label)})
-            line[f"{side}_bouts"] = int(rows["bouts"].sum())
-            line[f"{side}_seconds"] = float(rows["total_duration"].sum())
-    empty = {f"{s}_{w}": 0 for s in ("true", "predicted") for w in ("bouts", "seconds")}
-    return [{**empty, **table[label]} for label in sorted(table)]

@@ -13,10 +13,10 @@ from actionspace.errors import UsageError
 from actionspace.recognition.evaluate import encoding_of, recipe_of, same_splits
 from actionspace.recognition.exported import Exported, is_exported
 from actionspace.recognition.infer import Mode, infer
-from actionspace.recognition.inputs import Input, resolve
-from actionspace.recognition.probe import Average, Background, Probe
+from actionspace.recognition.probe import Average, Background, Probe, load_probes
 from actionspace.recognition.recipe import RecognitionRecipe
 from actionspace.training.export import export
+from actionspace.training.inputs import Input, resolve
 from actionspace.training.predictions import Predictions, write_predictions
 from actionspace.training.run import Run
 
@@ -32,7 +32,7 @@ class _Model:
 
     name: str
     recipe: RecognitionRecipe
-    probe: Probe
+    probes: tuple[Probe, ...]
     encoding: Callable[[RecognitionRecipe], Encoding]
 
 
@@ -92,7 +92,7 @@ def predictions(
         WeightsError: an exported file is missing, damaged or unsafe.
     """
     model = _open(run, features, weights, device)
-    recipe, probe = model.recipe, model.probe
+    recipe, probes = model.recipe, model.probes
     changed = {"smooth": smooth, "min_duration": min_duration, "merge_gap": merge_gap}
     how = recipe.predict.model_copy(update={k: v for k, v in changed.items() if v is not None})
     clips = recipe.clips.model_copy(update={"policy": policy} if policy else {})
@@ -101,11 +101,9 @@ def predictions(
     if split is not None:
         events = same_splits(events, recipe).select(split=split)
     if threshold is not None:
-        note = f"A threshold of {threshold:.4g} was asked for."
-        head = replace(probe.head, thresholds=(threshold,))
-        probe = replace(probe, head=head, background=_with_threshold(probe.background, note))
+        probes = tuple(_with_threshold(probe, threshold) for probe in probes)
     encoding = model.encoding(recipe)
-    found = infer(probe, encoding, events, mode=mode, average=average or recipe.evaluation.average)
+    found = infer(probes, encoding, events, mode=mode, average=average or recipe.evaluation.average)
     found.labels["run"] = model.name
     found.labels["split"] = split
     found.labels["evaluation"] = recipe.evaluation.model_dump()
@@ -125,17 +123,21 @@ def _open(
             raise UsageError(f"{source} holds its weights; leave out weights={weights}.")
         file = Exported.open(source, device or "auto")
         encode = functools.partial(file.encoding, features=features)
-        return _Model(file.path.name, file.recipe, file.probe, encode)
+        return _Model(file.path.name, file.recipe, file.probes, encode)
     run = source if isinstance(source, Run) else Run.open(source)
     recipe = recipe_of(run, weights=weights, device=device)
     encode = functools.partial(encoding_of, run, features=features)
-    return _Model(run.path.name, recipe, Probe.load(run), encode)
+    return _Model(run.path.name, recipe, load_probes(run), encode)
 
 
-def _with_threshold(background: Background, note: str) -> Background:
+def _with_threshold(probe: Probe, threshold: float) -> Probe:
+    note, background = f"A threshold of {threshold:.4g} was asked for.", probe.background
     if background.kind == "trained":
-        return replace(background, note=f"{background.note} {note}")
-    return Background("threshold", background.label, note)
+        background = replace(background, note=f"{background.note} {note}")
+    else:
+        background = Background("threshold", background.label, note)
+    head = replace(probe.head, thresholds=(threshold,))
+    return replace(probe, head=head, background=background)
 
 
 def _write(found: Predictions, out: Path, format: str | None) -> None:
@@ -147,8 +149,10 @@ def _write(found: Predictions, out: Path, format: str | None) -> None:
 
 def summary(found: Predictions) -> str:
     """Return in a few lines what was found: events per video, the background rule, skips."""
-    rows, background = found.events.rows, found.labels.get("background") or {}
-    column = next(iter(found.labels["heads"]))
+    import pandas as pd
+
+    rows, heads = found.events.rows, list(found.labels["heads"])
+    several = len(heads) > 1
     lines = []
     for video in found.events.videos["video"]:
         if video in found.skipped:
@@ -156,15 +160,21 @@ def summary(found: Predictions) -> str:
             continue
         here = rows[rows["video"] == video]
         if video in found.labels.get("untrimmed", []):
-            counts = here[column].value_counts().sort_index()
+            counts = pd.concat([here[head] for head in heads]).value_counts().sort_index()
             told = ", ".join(f"{n} x {name}" for name, n in counts.items()) or "nothing happens"
             lines.append(f"{video}: {len(here)} events ({told})")
         else:
             told = "; ".join(
-                f"{label or 'nothing'} {score:.2f}"
-                for label, score in zip(here[column], here["score"], strict=True)
+                ", ".join(
+                    f"{row[head] or 'nothing'} {row[f'{head}_score' if several else 'score']:.2f}"
+                    for head in heads
+                )
+                for row in here.to_dict("records")
             )
             lines.append(f"{video}: {told}")
-    if found.labels.get("untrimmed") and background.get("note"):
-        lines.append(f"background: {background['kind']}. {background['note']}")
+    for head in heads if found.labels.get("untrimmed") else ():
+        background = found.background(head)
+        if background.get("note"):
+            of = f" of {head}" if several else ""
+            lines.append(f"background{of}: {background['kind']}. {background['note']}")
     return "\n".join(lines)

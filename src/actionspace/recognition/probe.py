@@ -1,8 +1,11 @@
-"""A trained probe: the head, the column it answers, and how it tells that nothing happens."""
+"""A trained probe: the head, the column it answers, and how it tells that nothing happens.
+
+A run has one, or one for each of several columns that its network answers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -67,55 +70,89 @@ class Probe:
         return dict(zip(self.classes, each, strict=True))
 
     def save(self, run: Run, about: Mapping[str, Any]) -> None:
-        """Write ``weights.safetensors`` and ``labels.json`` (with the entries of ``about``)."""
-        arrays = {"weight": self.head.weight, "bias": self.head.bias}
-        run.write_weights({f"{self.column}.{name}": np.asarray(a) for name, a in arrays.items()})
-        run.write_labels({**self.describe(), **about})
-
-    def describe(self) -> dict[str, Any]:
-        """Return what ``labels.json`` says of the head, in runs and in predictions."""
-        head = {
-            "classes": self.classes,
-            "multi_label": self.head.multi_label,
-            "thresholds": list(self.head.thresholds),
-        }
-        return {
-            "heads": {self.column: head},
-            "background": asdict(self.background),
-            "clip_seconds": self.clip_seconds,
-        }
+        """Write the run of this probe alone; see :func:`save_probes`."""
+        save_probes(run, (self,), about)
 
     @classmethod
     def load(cls, run: Run) -> Probe:
-        """Read the probe of a run.
+        """Read the first probe of a run; see :func:`load_probes`."""
+        return load_probes(run)[0]
 
-        Raises:
-            RunError: labels and weights do not fit each other.
-        """
-        labels, arrays = run.labels, run.weights()
-        try:
-            column, about = next(iter(labels["heads"].items()))
-            weight, bias = arrays[f"{column}.weight"], arrays[f"{column}.bias"]
-            if weight.shape[0] != len(about["classes"]):
-                raise RunError(
-                    f"{run.path}: {len(about['classes'])} classes in labels.json, "
-                    f"{weight.shape[0]} in weights.safetensors. The folder is of two runs; train "
-                    "again."
-                )
-            head = LinearHead(
-                weight.astype(np.float32),
-                bias.astype(np.float32),
-                tuple(str(name) for name in about["classes"]),
-                bool(about["multi_label"]),
-                thresholds=tuple(float(t) for t in about.get("thresholds", ())),
-            )
-            return cls(
-                column=str(column),
-                head=head,
-                background=Background(**labels["background"]),
-                clip_seconds=float(labels.get("clip_seconds", 0.0)),
-            )
-        except (KeyError, StopIteration, TypeError, AttributeError) as e:
+
+def describe_probes(probes: Sequence[Probe]) -> dict[str, Any]:
+    """Return what ``labels.json`` says of the heads, in runs and in predictions.
+
+    ``background`` is that of the first head; of several each has its own in its entry.
+    """
+    heads: dict[str, dict[str, Any]] = {}
+    for probe in probes:
+        heads[probe.column] = {
+            "classes": probe.classes,
+            "multi_label": probe.head.multi_label,
+            "thresholds": list(probe.head.thresholds),
+            **({"background": asdict(probe.background)} if len(probes) > 1 else {}),
+        }
+    first = probes[0]
+    background = asdict(first.background)
+    return {"heads": heads, "background": background, "clip_seconds": first.clip_seconds}
+
+
+def save_probes(run: Run, probes: Sequence[Probe], about: Mapping[str, Any]) -> None:
+    """Write ``weights.safetensors`` and ``labels.json`` (with the entries of ``about``)."""
+    arrays = {}
+    for probe in probes:
+        arrays[f"{probe.column}.weight"] = np.asarray(probe.head.weight)
+        arrays[f"{probe.column}.bias"] = np.asarray(probe.head.bias)
+    run.write_weights(arrays)
+    run.write_labels({**describe_probes(probes), **about})
+
+
+def load_probes(run: Run) -> tuple[Probe, ...]:
+    """Read the probes of a run, one for each of its columns.
+
+    Raises:
+        RunError: labels and weights do not fit each other.
+    """
+    arrays = run.weights()
+    labels = run.labels
+
+    def layer(column: str) -> tuple[np.ndarray, np.ndarray]:
+        weight, classes = arrays[f"{column}.weight"], labels["heads"][column]["classes"]
+        if len(weight) != len(classes):
             raise RunError(
-                f"{run.path} is not a linear probe's run ({e!r}). Train it again."
-            ) from e
+                f"{run.path}: {len(classes)} classes in labels.json, {len(weight)} in "
+                "weights.safetensors. The folder is of two runs; train again."
+            )
+        return weight, arrays[f"{column}.bias"]
+
+    try:
+        probes = read_probes(labels, layer)
+        probes[0]  # there is one
+    except (KeyError, IndexError, TypeError, AttributeError) as e:
+        raise RunError(f"{run.path} is not a linear probe's run ({e!r}). Train it again.") from e
+    return probes
+
+
+def read_probes(
+    labels: Mapping[str, Any], layer: Callable[[str], tuple[np.ndarray, np.ndarray]]
+) -> tuple[Probe, ...]:
+    """Undo :func:`describe_probes`.
+
+    Args:
+        labels: what it returned.
+        layer: gives the weight ``[C, D]`` and bias ``[C]`` of a column.
+    """
+    probes = []
+    for column, about in labels["heads"].items():
+        weight, bias = layer(column)
+        head = LinearHead(
+            weight.astype(np.float32),
+            bias.astype(np.float32),
+            tuple(str(name) for name in about["classes"]),
+            bool(about["multi_label"]),
+            thresholds=tuple(float(t) for t in about.get("thresholds", ())),
+        )
+        background = Background(**(about.get("background") or labels["background"]))
+        seconds = float(labels.get("clip_seconds", 0.0))
+        probes.append(Probe(str(column), head, background, seconds))
+    return tuple(probes)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from actionspace.config import Config
 from actionspace.training.augment.options import AugmentConfig, Range
 from actionspace.training.options import TrainingConfig
+from actionspace.training.published import Published
+from actionspace.training.splits import SplitConfig
 
 SINGLE_LABEL_METRICS = ("top1_accuracy", "top5_accuracy", "mean_class_accuracy", "loss")
 """What the validation split is evaluated by while training, the first being the default judge."""
@@ -72,6 +74,10 @@ class FeaturesConfig(Config):
     stochastic_depth: bool = False
     """Compat: leave drop path active in the frozen encoder on training clips, as the original
     linear probing does."""
+    batch_norm_drift: bool = False
+    """Compat, mode=head on clips: BatchNorms of the frozen encoder use the statistics of each pass
+    and drift with them, as in training code that freezes weights and nothing else. What is learnt
+    then depends on ``training.micro_batch_size``."""
     dtype: Literal["float16", "float32"] = "float16"
     """Type the features are stored in."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -90,22 +96,13 @@ class FeaturesConfig(Config):
     """Seed of the random training views."""
 
 
-class SplitConfig(Config):
-    """Who is trained on and who is tested on, where the manifest does not say."""
-
-    by: str = "group"
-    """Column that must not straddle splits; videos without a value are groups of their own."""
-    ratio: tuple[int, int, int] = (70, 15, 15)
-    """Shares of train, val and test."""
-    seed: int = 0
-    """Seed of splits and folds."""
-
-
 class HeadConfig(Config):
     """A linear classifier: softmax over classes, or with several labels a sigmoid for each."""
 
-    column: str = "label"
-    """Head column of the manifest that holds the classes."""
+    column: str | tuple[str, ...] = "label"
+    """Head column of the manifest that holds the classes; or several, e.g. ``[verb, noun]`` or
+    ``verb,noun``: one linear layer each, the loss is the mean of theirs. The first leads where one
+    has to."""
     class_weight: Literal["balanced", "none"] = "balanced"
     """``balanced``: each class weighs the same in the loss; ``none``: each event does."""
     multi_label: bool | None = None
@@ -123,6 +120,22 @@ class HeadConfig(Config):
     calibrate: bool = True
     """mode=head: scale scores by a temperature found on data that was not learnt from. The
     published pipelines do not; it changes how probabilities of several views average."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns; the first is the primary one."""
+        return (self.column,) if isinstance(self.column, str) else self.column
+
+    @field_validator("column", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        """Make ``verb,noun`` and lists a tuple of different names, and one name a string."""
+        names = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        if not isinstance(names, (list, tuple)) or not all(isinstance(n, str) for n in names):
+            raise ValueError("a name or a list of names is expected, e.g. label or [verb, noun]")
+        if not names or "" in names or len(set(names)) < len(names):
+            raise ValueError("the names of columns must be there and differ from each other")
+        return names[0] if len(names) == 1 else tuple(names)
 
 
 class LoraConfig(Config):
@@ -154,6 +167,9 @@ class EvaluationConfig(Config):
     """Resamples of groups for the confidence intervals; 0 = none."""
     confidence: float = Field(default=0.95, gt=0, lt=1)
     """Coverage of the intervals."""
+    unseen: Literal["refuse", "miss"] = "refuse"
+    """Test labels that training has none of: ``refuse`` them, as they are often misspelt; or count
+    each as a ``miss``, as data sets with a fixed list of classes do."""
 
 
 class PredictConfig(Config):
@@ -177,36 +193,6 @@ class PredictConfig(Config):
     as the longest clip of training."""
 
 
-class PublishedFigure(Config):
-    """One number somebody else reported."""
-
-    metric: str
-    """Our name of the metric."""
-    value: float
-    """As reported, in percent."""
-    source: str
-    """Where it stands."""
-    note: str = ""
-    """What to know before comparing with it."""
-
-
-class Published(Config):
-    """What the authors of a setting reported for it; not measured here."""
-
-    figures: tuple[PublishedFigure, ...] = ()
-    """Reported numbers; empty = none were reported."""
-    training_hours: float | None = None
-    """Reported training time."""
-    hardware: str = ""
-    """What that time was measured on."""
-    trainable_parameters: int | None = None
-    """Parameters of the head."""
-    verified_here: str = "no (no weights or data)"
-    """Whether this project reproduced the figures."""
-    validation_is_test: bool = False
-    """The authors validate and test on the same list, so that a best epoch is chosen on it."""
-
-
 class RecognitionRecipe(Config):
     """A linear head on an encoder that is frozen, adapted or trained with it."""
 
@@ -220,6 +206,9 @@ class RecognitionRecipe(Config):
     layers: PositiveInt | None = None
     """mode=layers: how many of the encoder's last blocks are trained, with what lies between and
     behind them."""
+    freeze_norms: bool = False
+    """mode=full and layers: the encoder's normalisation layers stay as they are, their weights and
+    what BatchNorm knows of the data. For small batches."""
     lora: LoraConfig = LoraConfig()
     """The adapters of mode=lora."""
     inputs: Literal["clips", "features"] = "clips"
@@ -278,6 +267,11 @@ class RecognitionRecipe(Config):
         """Whether the encoder, or a part of it, is trained as well."""
         return self.mode in ("lora", "full", "layers")
 
+    @property
+    def changes_encoder(self) -> bool:
+        """Whether a run has an encoder of its own: a trained one, or one whose BatchNorms drift."""
+        return self.adapts or self.clips.batch_norm_drift
+
     @model_validator(mode="after")
     def _fits_its_mode(self) -> RecognitionRecipe:
         if (self.mode == "layers") != (self.layers is not None):
@@ -290,9 +284,20 @@ class RecognitionRecipe(Config):
                 f"mode={self.mode} trains the encoder, so it learns from clips: leave out "
                 "inputs=features and features="
             )
+        if self.freeze_norms and self.mode not in ("full", "layers"):
+            raise ValueError(
+                f"freeze_norms says what mode=full and mode=layers leave alone; mode={self.mode} "
+                "trains no layer of the encoder anyway"
+            )
         if self.augment.active and (not self.looped or self.inputs == "features"):
             raise ValueError(
                 "augment changes clips in each step of a training: it needs another mode than "
                 "probe, and inputs=clips"
+            )
+        drifts = self.clips.batch_norm_drift
+        if drifts and (self.mode != "head" or self.inputs == "features" or self.features):
+            raise ValueError(
+                "clips.batch_norm_drift changes the frozen encoder with each training clip it "
+                "sees: it needs mode=head and inputs=clips, without features="
             )
         return self

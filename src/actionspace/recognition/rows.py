@@ -11,6 +11,7 @@ import numpy as np
 from actionspace.errors import DataError
 from actionspace.features.bags import bags
 from actionspace.recognition import data as manifest
+from actionspace.recognition.columns import JointTargets
 
 if TYPE_CHECKING:
     from actionspace.events.table import Events
@@ -23,7 +24,8 @@ class Rows:
 
     Attributes:
         features: float32 ``[R, D]``.
-        targets: int64 class numbers ``[R]``, or bool ``[R, C]`` with several labels.
+        targets: int64 class numbers ``[R]``, or bool ``[R, C]`` with several labels; of several
+            columns a table, see :class:`~.columns.JointTargets`.
         weight: float64 ``[R]``: one over the rows of the event, so that events count alike.
         event: int64 ``[R]``: number of the event, for averaging over it.
         groups: str ``[R]``: what must not straddle the border of held-out data.
@@ -43,7 +45,11 @@ class Rows:
 
     @classmethod
     def gather(
-        cls, events: Events, source: Features, column: str, targets: manifest.Targets
+        cls,
+        events: Events,
+        source: Features,
+        column: manifest.Column,
+        targets: manifest.Targets | JointTargets,
     ) -> Rows:
         """Read the rows of the labelled events of a manifest.
 
@@ -54,10 +60,9 @@ class Rows:
         if not len(bag.owner):
             why = "; ".join(f"{v}: {r}" for v, r in list(bag.missing.items())[:3])
             raise DataError(f"No labelled event has features. {why}")
-        told = manifest.targets(events, column, targets.classes, targets.multi_label)
         return cls(
             features=bag.features,
-            targets=told.values[bag.owner],
+            targets=targets.of(events, column)[bag.owner],
             weight=bag.weight,
             event=bag.owner,
             groups=manifest.event_groups(events)[bag.owner],

@@ -6,7 +6,7 @@ per row and view, and every question (average over views, another set of events)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -54,18 +54,21 @@ class RawScores:
         """Return one video's scores."""
         return self.of[video]
 
-    def add(self, head: LinearHead, source: Features, videos: Iterable[str]) -> None:
-        """Score the rows of some videos, one video in memory at a time."""
-        skipped = source.skipped()
-        for video in videos:
-            if video in source:
-                found = source.get(video)
-                scores = head.scores(found.features)
-                self.of[video] = VideoFeatures(scores, found.times, found.meta)
-            elif video in skipped:
-                self.reasons[video] = skipped[video]
+
+def score(heads: Sequence[LinearHead], source: Features, videos: Iterable[str]) -> list[RawScores]:
+    """Return what each head says of the rows of some videos, one video in memory at a time."""
+    every = [RawScores(len(head.classes), source.rows) for head in heads]
+    skipped = source.skipped()
+    for video in videos:
+        found = source.get(video) if video in source else None
+        for head, scores in zip(heads, every, strict=True):
+            if found is not None:
+                values = head.scores(found.features)
+                scores.of[video] = VideoFeatures(values, found.times, found.meta)
             else:
-                self.reasons[video] = "the features hold nothing of this video"
+                why = skipped.get(video, "the features hold nothing of this video")
+                scores.reasons[video] = why
+    return every
 
 
 @dataclass(frozen=True)

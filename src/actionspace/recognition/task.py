@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from actionspace.errors import DataError, UsageError
 from actionspace.recognition import data as manifest
+from actionspace.recognition.background import make_probe
+from actionspace.recognition.columns import JointTargets, together
 from actionspace.recognition.encode import Encoding, Purpose
-from actionspace.recognition.evaluate import predict_split
+from actionspace.recognition.evaluate import measure_all, predict_split
 from actionspace.recognition.head import Fits, Fitted, fit_head
 from actionspace.recognition.infer import infer, pool
-from actionspace.recognition.measure import measure
-from actionspace.recognition.probe import Background, Probe
+from actionspace.recognition.probe import Probe
 from actionspace.recognition.recipe import RecognitionRecipe
 from actionspace.recognition.rows import Rows
 from actionspace.training.environment import Stopwatch
@@ -42,7 +44,7 @@ class Task:
         notes: what the user should know, in sentences.
         trials: one line per strength tried, for ``metrics.csv``.
         with_gaps: the manifest with annotated gaps as events of the background class.
-        targets: its classes.
+        heads: its classes, per column that is learnt.
         outcome: what the training in the loop came to.
     """
 
@@ -53,16 +55,21 @@ class Task:
     notes: list[str] = field(default_factory=list)
     trials: list[dict[str, Any]] = field(default_factory=list)
     with_gaps: Events = field(init=False)
-    targets: manifest.Targets = field(init=False)
+    heads: dict[str, manifest.Targets] = field(init=False)
     outcome: Outcome | None = None
     _folds: list[Encoding] = field(default_factory=list)
     _rows: dict[Purpose, Rows] = field(default_factory=dict)
     _fold: np.ndarray = field(init=False)
 
     @property
-    def column(self) -> str:
-        """Head column that is learnt."""
+    def column(self) -> manifest.Column:
+        """Head column that is learnt, or several."""
         return self.recipe.head.column
+
+    @property
+    def targets(self) -> manifest.Targets | JointTargets:
+        """The classes of the network's outputs."""
+        return together(self.heads)
 
     @property
     def from_clips(self) -> bool:
@@ -80,6 +87,10 @@ class Task:
         log.info(note)
         self.notes.append(note)
 
+    def say_of(self, column: str, note: str) -> None:
+        """Say something of one column; where there are several the sentence begins with it."""
+        self.say(note if isinstance(self.column, str) else f"{column}: {note}")
+
     def prepare(self) -> None:
         """Check labels, make splits, find the gaps. Nothing is encoded yet.
 
@@ -95,11 +106,15 @@ class Task:
                 f"given. {instead}Leave features= out."
             )
         manifest.check_column(self.events, self.column)
-        manifest.targets(self.events, self.column, multi_label=config.multi_label)
+        for column in config.columns:
+            manifest.targets(self.events, column, multi_label=config.multi_label)
         if not self.recipe.folds:
             self.events = manifest.with_splits(self.events, self.recipe.split, self.say)
             refit = not self.recipe.looped
-            manifest.check_split_classes(self.events, self.column, self.say, refit=refit)
+            for column in config.columns:
+                say = partial(self.say_of, column)
+                refuse = self.recipe.evaluation.unseen == "refuse"
+                manifest.check_split_classes(self.events, column, say, refit=refit, refuse=refuse)
         else:
             if self.events.videos["split"].notna().any():
                 self.say(
@@ -107,7 +122,10 @@ class Task:
                 )
             self._make_folds(self.recipe.folds)
         self.with_gaps = self._add_gaps()
-        self.targets = manifest.targets(self.with_gaps, self.column, multi_label=config.multi_label)
+        self.heads = {
+            column: manifest.targets(self.with_gaps, column, multi_label=config.multi_label)
+            for column in config.columns
+        }
 
     def _make_folds(self, k: int) -> None:
         from actionspace.events.splits import folds
@@ -122,7 +140,7 @@ class Task:
         label = config.background_label
         if config.background not in ("auto", "trained"):
             return self.events
-        if label in self.events.classes(self.column):
+        if any(label in self.events.classes(name) for name in self.recipe.head.columns):
             self.say(f"The class '{label}' of the manifest is taken as nothing happening.")
             return self.events
         room: dict[str, tuple[float, float]] = {}
@@ -166,6 +184,15 @@ class Task:
             self._rows[purpose] = self._gather(self.part(purpose), self.encoding, purpose)
         return self._rows[purpose]
 
+    def rows_of(self, column: str, rows: Rows) -> Rows:
+        """Return the rows of the events that have a label in one column, with those labels."""
+        targets = self.targets
+        if not isinstance(targets, JointTargets):
+            return rows
+        values, known = targets.split(rows.targets, column)
+        part = replace(rows, targets=values)
+        return part if known.all() else part.where(known)
+
     def held_out_rows(self, fold: int) -> Rows:
         """Return the rows of the labelled events of a fold, as the fold's own encoder sees them."""
         videos = self.with_gaps.videos["video"]
@@ -180,8 +207,9 @@ class Task:
         self.watch.lap("features")
         return rows
 
-    def fit(self, run: Run, *, resume: bool = False) -> Fits:
-        """Fit the head that stays, and with folds one for each that has not seen its videos.
+    def fit(self, run: Run, *, resume: bool = False) -> dict[str, Fits]:
+        """Fit each column's head that stays, and with folds one for each that has not seen its
+        videos.
 
         Args:
             run: where a training in the loop leaves its state and records.
@@ -190,45 +218,53 @@ class Task:
         if self.recipe.looped:
             from actionspace.recognition.head_training import train_heads
 
-            fits, self.outcome = train_heads(self, run, resume=resume)
+            trained, self.outcome = train_heads(self, run, resume=resume)
             self.watch.lap("fit")
-            return fits
+            return trained
         train = self.rows("train")
-        if self.recipe.folds:
-            every = range(self.recipe.folds)
-            folds = [self._fit(train.of_videos(self.learnt(k)), None, k) for k in every]
-            fits = Fits(self._fit(train, None), folds)
-        else:
-            fits = Fits(self._fit(train, self.rows("val") if self.has_labels("val") else None))
+        held = self.rows("val") if not self.recipe.folds and self.has_labels("val") else None
+        fits: dict[str, Fits] = {}
+        for column in self.heads:
+            own = self.rows_of(column, train)
+            val = None if held is None else self.rows_of(column, held)
+            folds = [
+                self._fit(column, own.of_videos(self.learnt(k)), None, k)
+                for k in range(self.recipe.folds or 0)
+            ]
+            fits[column] = Fits(self._fit(column, own, val), folds)
         self.watch.lap("fit")
         return fits
 
-    def test(self, fits: Fits) -> tuple[Probe, Predictions | None, dict[str, Any]]:
-        """Evaluate the test split, or with folds each video by the head that has not seen it."""
-        probe = self._probe(fits.final)
+    def test(
+        self, fits: Mapping[str, Fits]
+    ) -> tuple[tuple[Probe, ...], Predictions | None, dict[str, Any]]:
+        """Evaluate the test split, or with folds each video by the heads that have not seen it."""
+        probes = self._probes({column: found.final for column, found in fits.items()})
         if self.recipe.folds:
-            return probe, *self._test_folds(fits.folds)
+            return probes, *self._test_folds(fits, self.recipe.folds)
         if "test" not in set(self.events.videos["split"]):
             self.say("There is no test split, so nothing is evaluated.")
-            return probe, None, {}
-        predictions = predict_split(probe, self.encoding, self.events, "test")
+            return probes, None, {}
+        predictions = predict_split(probes, self.encoding, self.events, "test")
         metrics: dict[str, Any] = {}
         if self.has_labels("test"):
             metrics = self._measure(predictions, "test")
         else:
             self.say("The test split has no labels, so nothing is evaluated.")
         self.watch.lap("evaluate")
-        return probe, predictions, metrics
+        return probes, predictions, metrics
 
-    def _test_folds(self, fits: Sequence[Fitted]) -> tuple[Predictions, dict[str, Any]]:
+    def _test_folds(
+        self, fits: Mapping[str, Fits], folds: int
+    ) -> tuple[Predictions, dict[str, Any]]:
         videos = self.events.videos["video"]
         parts: list[Predictions] = []
         each: list[dict[str, Any]] = []
-        for fold, fitted in enumerate(fits):
+        for fold in range(folds):
             held_out = self.events.select(videos=list(videos[self._fold == fold]))
             average = self.recipe.evaluation.average
-            probe, encoding = self._probe(fitted), self.fold_encoding(fold)
-            parts.append(infer(probe, encoding, held_out, average=average))
+            probes = self._probes({column: found.folds[fold] for column, found in fits.items()})
+            parts.append(infer(probes, self.fold_encoding(fold), held_out, average=average))
             if parts[-1].truth is not None:
                 each.append(_numbers(self._measure(parts[-1], f"fold {fold}", bootstrap=0)))
         predictions = pool(parts)
@@ -259,53 +295,34 @@ class Task:
             return False
         return bool(manifest.use(self.events.select(split=split), self.column).any())
 
-    def _fit(self, train: Rows, validation: Rows | None, fold: int | None = None) -> Fitted:
-        told = self.targets
+    def _fit(
+        self, column: str, train: Rows, validation: Rows | None, fold: int | None = None
+    ) -> Fitted:
+        told = self.heads[column]
+        where = "" if fold is None else f"Fold {fold}: "
+        if not len(train.event):
+            raise DataError(f"{where}No training event has a '{column}', so nothing can be learnt.")
         fitted = fit_head(
             train,
-            validation,
+            validation if validation is not None and len(validation.event) else None,
             self.recipe.head,
             told.classes,
             told.multi_label,
             self.recipe.split.seed,
         )
-        mark = {} if fold is None else {"fold": fold}
+        mark: dict[str, Any] = {} if fold is None else {"fold": fold}
+        mark |= {} if isinstance(self.column, str) else {"head": column}
         self.trials += [mark | trial for trial in fitted.trials]
         for note in fitted.notes:
-            self.say(note if fold is None else f"Fold {fold}: {note}")
+            self.say_of(column, where + note)
         return fitted
 
-    def _probe(self, fitted: Fitted) -> Probe:
-        background = self._background(fitted)
-        thresholds = fitted.class_thresholds
-        if background.kind == "threshold" and not self.targets.multi_label:
-            asked = self.recipe.predict.threshold
-            thresholds = (fitted.threshold if asked is None else asked,)
-        head = replace(fitted.head, thresholds=thresholds)
-        return Probe(self.column, head, background, self._longest_clip())
-
-    def _background(self, fitted: Fitted) -> Background:
-        config = self.recipe.predict
-        label = config.background_label
-        if config.background == "none":
-            return Background("none", label, "Something always happens (as asked).")
-        if label in self.targets.classes and config.background != "threshold":
-            gaps = len(self.with_gaps) > len(self.events)
-            source = "annotated time without events" if gaps else "the events of that name"
-            return Background("trained", label, f"Learnt as the class '{label}' from {source}.")
-        if self.targets.multi_label:
-            note = "Nothing happens where no class reaches its threshold."
-        elif config.threshold is not None:
-            note = f"Nothing happens below a probability of {config.threshold:.4g} (as asked)."
-        elif not fitted.calibrated:
-            note = f"Nothing happens below a probability of {fitted.threshold:.4g} (a guess)."
-        else:
-            note = (
-                f"Nothing happens below a probability of {fitted.threshold:.4g}, which keeps 95 % "
-                "of what was rightly recognised among events held out in training; there was no "
-                "annotated time without events to learn from."
-            )
-        return Background("threshold", label, note)
+    def _probes(self, fits: Mapping[str, Fitted]) -> tuple[Probe, ...]:
+        gaps, longest = len(self.with_gaps) > len(self.events), self._longest_clip()
+        return tuple(
+            make_probe(column, fitted, self.recipe.predict, gaps=gaps, clip_seconds=longest)
+            for column, fitted in fits.items()
+        )
 
     def _longest_clip(self) -> float:
         """Return the duration in seconds of the longest whole-video event, as far as known."""
@@ -320,12 +337,13 @@ class Task:
         self, predictions: Predictions, split: str, bootstrap: int | None = None
     ) -> dict[str, Any]:
         config = self.recipe.evaluation
-        return measure(
+        return measure_all(
             predictions,
             average=config.average,
             bootstrap=config.bootstrap if bootstrap is None else bootstrap,
             confidence=config.confidence,
             split=split,
+            unseen=config.unseen,
         )
 
 

@@ -7,6 +7,7 @@ Content-Security-Policy forbids everything else (style and script are admitted b
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import os
 import re
@@ -17,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 from actionspace.paths import write_text
 
 if TYPE_CHECKING:
+    import jinja2
+
     from actionspace.events.table import Events
     from actionspace.report.context import Context
 
@@ -59,13 +62,28 @@ def write_report(
 
 def render(context: Context) -> str:
     """Return the page for a gathered context."""
-    import jinja2
     from markupsafe import Markup
 
     from actionspace import __version__
-    from actionspace.report import curves_svg, figures_svg, timeline_svg
 
     style, script = _asset("report.css"), _asset("report.js")
+    page = _template().render(
+        c=context,
+        style=Markup(style),
+        script=Markup(script),
+        policy=_policy(style, script),
+        version=__version__,
+    )
+    return page.encode("utf-8", errors="replace").decode("utf-8")
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    """Return the page to be filled in, compiled once per process."""
+    import jinja2
+
+    from actionspace.report import curves_svg, figures_svg, timeline_svg
+
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
@@ -86,14 +104,7 @@ def render(context: Context) -> str:
         "lane_labels": _lane_labels,
     }
     environment.filters["soft"] = _soft
-    page = environment.from_string(_asset("template.html.j2")).render(
-        c=context,
-        style=Markup(style),
-        script=Markup(script),
-        policy=_policy(style, script),
-        version=__version__,
-    )
-    return page.encode("utf-8", errors="replace").decode("utf-8")
+    return environment.from_string(_asset("template.html.j2"))
 
 
 def _lane_labels(spans: Any) -> list[tuple[str, int]]:

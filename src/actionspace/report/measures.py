@@ -121,7 +121,7 @@ def name_of(key: str) -> str:
         return NAMES[key]
     if key.startswith("segmental_f1@"):
         return f"Segmental F1 @ {key.partition('@')[2]}"
-    text = key.replace("_", " ").replace("f1", "F1").replace("macro top", "macro top-")
+    text = re.sub(r"\btop(\d)", r"top-\1", key.replace("_", " ").replace("f1", "F1"))
     return text[:1].upper() + text[1:]
 
 

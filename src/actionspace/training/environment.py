@@ -61,6 +61,17 @@ def best_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
+def pick_device(name: str) -> str:
+    """Return a torch device name; ``auto`` is a GPU when there is one.
+
+    Under ``torchrun`` each process takes a GPU of its own.
+    """
+    if name == "auto":
+        name = best_device()
+    own = os.environ.get("LOCAL_RANK")
+    return f"cuda:{own}" if name == "cuda" and own is not None else name
+
+
 def peak_gpu_memory_bytes(device: str) -> int | None:
     """Return the most memory this process had allocated on a CUDA device; None on another."""
     import torch

@@ -11,6 +11,7 @@ from actionspace.errors import RunError, UsageError, did_you_mean
 
 Slot = tuple[MutableMapping[str, "Tensor | None"], str]
 """Where a module keeps a parameter or buffer: its dictionary, and the name in there."""
+_DRIFTS = "_statistics_drift"
 
 
 def freeze(model: nn.Module, keep: Sequence[str] = ()) -> None:
@@ -68,23 +69,39 @@ def _is_frozen(module: nn.Module) -> bool:
     return not empty
 
 
+def let_drift(model: nn.Module) -> None:
+    """Mark the BatchNorms of a frozen model as ones whose running statistics training changes.
+
+    They are then part of :func:`trainable_state`, and so of checkpoints. ``train_mode`` must be
+    told to leave them active.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.__dict__[_DRIFTS] = True
+
+
+def drifts(module: nn.Module) -> bool:
+    """Whether a module is marked by :func:`let_drift`."""
+    return bool(module.__dict__.get(_DRIFTS, False))
+
+
 def trainable_slots(model: nn.Module) -> dict[str, Slot]:
     """Return where the entries of :func:`trainable_state` are kept (buffers may be replaced)."""
     slots: dict[str, Slot] = {}
     seen: set[int] = set()  # weights that two layers share are kept once
 
-    def visit(module: nn.Module, prefix: str) -> None:
-        if _is_frozen(module):
-            return
+    def visit(module: nn.Module, prefix: str, inside: bool = False) -> None:
+        frozen = inside or _is_frozen(module)
         for key, parameter in module._parameters.items():
             if parameter is not None and parameter.requires_grad and id(parameter) not in seen:
                 seen.add(id(parameter))
                 slots[prefix + key] = (module._parameters, key)  # type: ignore[assignment]
         for key, buffer in module._buffers.items():
-            if buffer is not None and key not in module._non_persistent_buffers_set:
+            kept = buffer is not None and key not in module._non_persistent_buffers_set
+            if kept and (not frozen or drifts(module)):
                 slots[prefix + key] = (module._buffers, key)
         for name, child in module.named_children():
-            visit(child, f"{prefix}{name}.")
+            visit(child, f"{prefix}{name}.", frozen)
 
     visit(model, "")
     return slots
@@ -97,7 +114,8 @@ def read_slots(slots: Mapping[str, Slot]) -> dict[str, Tensor]:
 
 
 def trainable_state(model: nn.Module) -> dict[str, Tensor]:
-    """Return what training changes: trained parameters, and buffers outside of frozen modules.
+    """Return what training changes: trained parameters, and buffers outside of frozen modules (in
+    them, of those that drift).
 
     Names are those of ``state_dict``; the tensors share the model's memory. With the weights that
     the model was created with, this is the whole model.

@@ -35,7 +35,9 @@ class Line:
         """Begin at step ``initial`` of ``total``; without ``show`` nothing is drawn."""
         self._total, self._initial, self._epochs = total, initial, epochs
         self._per_epoch = max(total // epochs, 1)
-        self._bar = bar(total=total, unit="step", initial=initial, layout=LAYOUT) if show else None
+        drawn = bar(total=total, unit="step", initial=initial, layout=LAYOUT) if show else None
+        # Switched off by TQDM_DISABLE, a bar lacks half of its attributes.
+        self._bar = None if drawn is None or drawn.disable else drawn
         self._interval = self._bar.mininterval if self._bar is not None else float("inf")
         self._loss: float | None = None
         self._began = time.perf_counter()

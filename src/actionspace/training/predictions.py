@@ -1,9 +1,11 @@
 """A predictions folder: what was predicted, with scores enough to evaluate it again.
 
 ``events.parquet``   predicted events, one row each: ``label``, ``score``; for several heads
-                     ``<head>``, ``<head>_score``; ``<head>_true`` where the truth was known
+                     ``<head>``, ``<head>_score`` (in untrimmed videos an event is of one head);
+                     ``<head>_true`` where the truth was known
 ``videos.parquet``   the videos they lie in
-``scores.safetensors``  ``<head>``: probabilities ``[events, classes]``; ``<head>.rows``: the raw
+``scores.safetensors``  ``<head>``: probabilities ``[events, classes]``, or ``[events]`` where a
+                     detection has a score for its own label only; ``<head>.rows``: the raw
                      scores (logits) ``[rows, classes]`` of every feature row and view
 ``rows.parquet``     the video, time span and view of each raw score
 ``truth.parquet``    the annotated events of those videos, when there were any
@@ -37,7 +39,8 @@ class Predictions:
 
     Attributes:
         events: one row per prediction; ``<head>_true`` beside ``<head>`` where the truth is known.
-        scores: per head, float32 probabilities ``[events, classes]``.
+        scores: per head, float32 probabilities ``[events, classes]``; NaN for events that are not
+            of the head. Of detections (``labels["task"]`` is localization) ``[events]``.
         labels: content of ``labels.json``; ``labels["heads"][head]["classes"]`` names the columns.
         rows: what each raw score was made from: ``video``, ``start``, ``end`` in seconds, ``view``
             and ``anchored`` (a row placed in an event, not one of the dense grid).
@@ -62,6 +65,22 @@ class Predictions:
         if head not in heads:
             raise RunError(f"These predictions have no head '{head}'; they have {sorted(heads)}.")
         return [str(name) for name in heads[head]["classes"]]
+
+    def background(self, head: str) -> dict[str, Any]:
+        """Return how a head tells that nothing happens (kind, label, note); empty if unknown."""
+        about = self.labels.get("heads", {}).get(head) or {}
+        return dict(about.get("background") or self.labels.get("background") or {})
+
+    def told(self) -> Predictions:
+        """Return those that score enough to be shown, ``labels["threshold"]`` or more."""
+        least = self.labels.get("threshold")
+        if least is None or self.labels.get("task") != "localization":
+            return self
+        rows = self.events.rows
+        kept = (rows["score"] >= least).to_numpy()
+        events = replace(self.events, rows=rows[kept].reset_index(drop=True))
+        scores = {head: values[kept] for head, values in self.scores.items()}
+        return replace(self, events=events, scores=scores)
 
     @property
     def skipped(self) -> dict[str, str]:
@@ -170,10 +189,12 @@ def _check(path: Path, labels: Any, n_events: int, arrays: Mapping[str, np.ndarr
     if version > FORMAT_VERSION:
         raise RunError(f"{path} is of predictions format {version}; update actionspace.")
     for head, about in labels["heads"].items():
-        scores, n_classes = arrays.get(head), len(about["classes"])
-        if scores is None or scores.shape != (n_events, n_classes):
+        detections = labels.get("task") == "localization"
+        shape = (n_events,) if detections else (n_events, len(about["classes"]))
+        scores = arrays.get(head)
+        if scores is None or scores.shape != shape:
             found = "none" if scores is None else f"{list(scores.shape)}"
             raise RunError(
                 f"{path / 'scores.safetensors'}: scores of head '{head}' should be "
-                f"[{n_events}, {n_classes}], found {found}. Predict again."
+                f"{list(shape)}, found {found}. Predict again."
             )

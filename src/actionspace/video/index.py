@@ -23,6 +23,11 @@ from actionspace.errors import VideoError
 from actionspace.video.reader import Reader, Stopwatch
 
 
+#: Seconds by which a frame's middle may lie before a border and still count as on it: flow of every
+#: second frame has its middles where odd frames begin, and rounding must not choose between them.
+_TIE = 1e-6
+
+
 @dataclass(frozen=True, eq=False)
 class FrameIndex:
     """What one pass over the packets tells about the frames, in presentation order.
@@ -73,7 +78,8 @@ class FrameIndex:
         The middle, so that times rounded in an annotation file still give the same frames. Never
         empty: an interval shorter than a frame gives the frame shown at its middle.
         """
-        first, stop = (int(i) for i in np.searchsorted(self._middles, [start, end]))
+        borders = np.array([start, end]) - _TIE
+        first, stop = (int(i) for i in np.searchsorted(self._middles, borders))
         if first < stop:
             return first, stop
         nearest = self.frame_at((start + end) / 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,6 +25,9 @@ DECODE_ERRORS = (Exception,)
 
 #: Seconds after which a single open or read of the file is given up (a dead network drive, say).
 IO_TIMEOUT = 60.0
+
+#: Decoders that leave out a frame when asked to, if it is one that no other frame is built on.
+SKIPPING = ("h264",)
 
 #: Frames of more pixels than this are refused: no camera makes them, broken headers claim them.
 MAX_PIXELS = 2**26
@@ -99,6 +102,7 @@ class Reader:
         self.bad_packets = 0
         self.bad_frames = 0
         self.read_error = ""
+        self._skipping = False
 
     def __enter__(self) -> Reader:
         self.container = _open(self.path)
@@ -147,11 +151,25 @@ class Reader:
             if packet.size:  # empty ones mark the end, or a frame that AVI dropped
                 yield packet
 
-    def frames(self) -> Iterator[VideoFrame]:
-        """Yield the frames from here to the end, in the decoder's (presentation) order."""
+    def frames(self, needed: Callable[[int], bool] | None = None) -> Iterator[VideoFrame]:
+        """Yield the frames from here to the end, in the decoder's (presentation) order.
+
+        Args:
+            needed: says of a stamp whether its frame is wanted. Others may be left out; those that
+                come are the same, to the bit.
+        """
+        if self.stream.codec_context.name not in SKIPPING:
+            needed = None
         for packet in self.packets():
+            self._skip(not (needed is None or packet.pts is None or needed(packet.pts)))
             yield from self.decode(packet)
         yield from self.decode(None)
+
+    def _skip(self, skipping: bool) -> None:
+        """Have the decoder leave out what it gets from here on, unless others are built on it."""
+        if skipping != self._skipping:
+            self._skipping = skipping
+            self.stream.codec_context.skip_frame = "NONREF" if skipping else "DEFAULT"
 
     def decode(self, packet: Packet[VideoStream] | None) -> Iterator[VideoFrame]:
         """Yield the frames that ``packet`` completes; ``None`` asks for the last ones."""

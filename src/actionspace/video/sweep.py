@@ -54,8 +54,8 @@ class SweepStats:
     """What a sweep did, filled in while it runs.
 
     Attributes:
-        planned: frames the plan decodes.
-        decoded: frames that came out of the decoder.
+        planned: frames the plan decodes at most.
+        decoded: frames that came out of the decoder; it may leave out what nobody needs.
         converted: frames turned into RGB and resized; each wanted frame once.
         seeks: seeks done.
         missing: wanted frames that never came.
@@ -149,7 +149,7 @@ def _stretch(
     """Yield a stretch's wanted frames, rising; count in ``stats`` those that do not come."""
     wanted, todo = stretch.wanted, 0
     for number, frame in _numbered(reader, index, stretch, stats):
-        position = int(np.searchsorted(wanted, number))
+        position = int(wanted.searchsorted(number))
         if position < todo or position >= len(wanted) or wanted[position] != number:
             if number > wanted[-1]:
                 break
@@ -170,7 +170,7 @@ def _numbered(
         yield from enumerate(reader.frames())
         return
     if stretch.start == 0:
-        yield from _pts_numbers(reader, index, stats)
+        yield from _pts_numbers(reader, index, stretch, stats)
         return
     key = int(np.searchsorted(index.keyframes, stretch.start))
     # Containers differ in what they land on, those without an index (MPEG-TS) land too late, and
@@ -178,7 +178,7 @@ def _numbered(
     for target in (stretch.wanted[0], stretch.start, index.keyframes[max(0, key - 1)], 0):
         reader.seek(int(index.pts[target]))
         stats.seeks += 1
-        numbered = _pts_numbers(reader, index, stats)
+        numbered = _pts_numbers(reader, index, stretch, stats)
         first = next(numbered, None)
         if first is not None and (first[0] <= stretch.wanted[0] or target == 0):
             yield first
@@ -187,14 +187,18 @@ def _numbered(
 
 
 def _pts_numbers(
-    reader: Reader, index: FrameIndex, stats: SweepStats
+    reader: Reader, index: FrameIndex, stretch: Stretch, stats: SweepStats
 ) -> Iterator[tuple[int, VideoFrame]]:
     """Yield frames with the number that belongs to their stamp, leaving out strangers."""
-    last, previous = len(index) - 1, -1
-    for frame in reader.frames():
+    last, previous, wanted = len(index) - 1, -1, index.pts[stretch.wanted]
+
+    def needed(pts: int) -> bool:
+        return bool(wanted[min(wanted.searchsorted(pts), len(wanted) - 1)] == pts)
+
+    for frame in reader.frames(needed):
         if frame.pts is None:
             continue
-        number = min(int(np.searchsorted(index.pts, frame.pts)), last)
+        number = min(int(index.pts.searchsorted(frame.pts)), last)
         if index.pts[number] != frame.pts:
             continue
         if number <= previous:

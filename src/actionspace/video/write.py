@@ -14,6 +14,8 @@ import numpy as np
 from actionspace.errors import VideoError
 from actionspace.paths import atomic_path
 
+#: Unit of uneven frame times in seconds; a whole number of them lasts a frame of the usual rates.
+_TICK = Fraction(1, 90_000)
 _HAS_CRF = {"libx264", "libx265", "libvpx", "libvpx-vp9", "libaom-av1", "libsvtav1"}
 
 
@@ -28,6 +30,7 @@ def write_video(
     pix_fmt: str = "yuv420p",
     rotation: int = 0,
     options: Mapping[str, str] | None = None,
+    times: np.ndarray | None = None,
 ) -> Path:
     """Encode ``frames`` (uint8 ``[H, W, 3]`` RGB, all of one size) at ``fps`` frames per second.
 
@@ -35,12 +38,15 @@ def write_video(
     is there. Where ``pix_fmt`` halves the colour planes and a side is odd, the last row or column
     is repeated once, because encoders refuse such sizes. ``gop`` is the distance between key
     frames (default: the encoder's own, 250 for x264); ``rotation`` is stored as metadata, in
-    degrees counter-clockwise; ``options`` goes to the encoder (``{"preset": "fast"}``).
+    degrees counter-clockwise; ``options`` goes to the encoder (``{"preset": "fast"}``). Frames
+    that are not evenly spaced have ``times`` ``[N, 2]``, the start and end of each in seconds, and
+    ``fps`` is their mean rate; containers that hold even frames only (AVI) move them.
 
     Raises:
         VideoError: no frames, frames of different sizes, or an encoder that refuses them.
     """
     import av
+    from av.codec.context import Flags
     from av.video.stream import VideoStream
 
     path = Path(path)
@@ -57,13 +63,23 @@ def write_video(
             stream.pix_fmt = pix_fmt
             even = pix_fmt.startswith("yuv420")
             stream.height, stream.width = _encoded(first, even).shape[:2]
+            if times is not None:
+                stream.codec_context.time_base = _TICK
+                stream.codec_context.flags |= Flags.frame_duration
+                # Files hold the time from one decoded frame to the next: shown in another order,
+                # the last one would last as long as some other.
+                stream.codec_context.max_b_frames = 0
             if gop is not None:
                 stream.codec_context.gop_size = gop
             if rotation:
                 stream.set_display_rotation(rotation)
-            for frame in itertools.chain([first], iterator):
+            for number, frame in enumerate(itertools.chain([first], iterator)):
                 picture = _encoded(_checked(frame, first.shape, path), even)
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+                shown = av.VideoFrame.from_ndarray(picture, format="rgb24")
+                if times is not None:
+                    start, end = (round(float(t) / _TICK) for t in times[number])
+                    shown.pts, shown.duration, shown.time_base = start, end - start, _TICK
+                container.mux(stream.encode(shown))
             container.mux(stream.encode(None))
     except (av.FFmpegError, ValueError) as e:
         raise VideoError(

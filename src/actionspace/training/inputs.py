@@ -17,7 +17,7 @@ Input = str | os.PathLike[str]
 
 
 def video_files(inputs: Input | Sequence[Input]) -> list[Path]:
-    """Return the files that paths, folders (every video below) and globs mean, each once.
+    """Return the videos that paths, folders (every video below) and globs mean, each once.
 
     Raises:
         UsageError: nothing is there, or a glob matches nothing.
@@ -25,7 +25,11 @@ def video_files(inputs: Input | Sequence[Input]) -> list[Path]:
     many = _several(inputs)
     files = [file for item in many for path in _expand(os.fspath(item)) for file in _videos(path)]
     if not files:
-        raise UsageError(f"There is no video in {', '.join(str(item) for item in many)}.")
+        where = ", ".join(str(item) for item in many)
+        raise UsageError(
+            f"There is no video in {where}. A folder of numbered pictures is one if fps.txt in it "
+            "says how many there are per second."
+        )
     return list(dict.fromkeys(files))
 
 
@@ -87,12 +91,16 @@ def _is_manifest(path: Path) -> bool:
 
 
 def _videos(path: Path) -> list[Path]:
+    """Return a file, or what is a video below a folder; a folder of pictures is one itself."""
     from actionspace.events.table import VIDEO_SUFFIXES
+    from actionspace.video.frame_folder import RATE_FILE
 
-    if path.is_file():
+    if path.is_file() or (path / RATE_FILE).is_file():
         return [path]
     return sorted(
-        p
+        p.parent if p.name == RATE_FILE else p
         for p in path.rglob("*")
-        if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file() and not p.name.startswith(".")
+        if (p.suffix.lower() in VIDEO_SUFFIXES or p.name == RATE_FILE)
+        and p.is_file()
+        and not p.name.startswith(".")
     )

@@ -153,6 +153,8 @@ def test_empty_manifests() -> None:
 
 def test_features_stand_in_for_a_file(tmp_path: Path) -> None:
     text = "video,start,end,label,duration,features\nmissing.mp4,1,2,x,10,f.npy\n"
+    assert codes(check(tmp_path, text)) == [("error", "missing-features", 2)]
+    (tmp_path / "f.npy").write_bytes(b"")
     assert check(tmp_path, text) == []
 
 

@@ -14,7 +14,7 @@ from actionspace.errors import DataError, UsageError
 from actionspace.events.io import read
 from actionspace.metrics.epic import subsets_of
 from actionspace.video.clips import iter_clips
-from actionspace.video.index import frame_index
+from actionspace.video.index import FrameIndex, frame_index
 from actionspace.video.views import Views
 from tests.datasets.layouts import (
     EPIC_VIDEOS,
@@ -126,6 +126,21 @@ def test_flow_is_of_every_other_frame_in_2018(tmp_path: Path) -> None:
     (source / "P01" / "flow_frames" / "P01_02" / "v" / "frame_0000000060.jpg").unlink()
     with pytest.raises(DataError, match="P01_02: there are 60 pictures in u and 59 in v"):
         prepare("epic100", source, inputs="flow")
+
+
+@pytest.mark.parametrize(("video", "stride"), [("P01_01", 2), ("P01_101", 1)])
+def test_the_first_flow_picture_is_that_of_the_first_frame(video: str, stride: int) -> None:
+    """flow_idx = (rgb_idx - 1) // stride + 1, where files count from 1 and annotation from 0."""
+    fps, pictures = epic100.picture_fps(video, "flow"), 100
+    edges = np.arange(pictures + 1) / fps
+    times = np.stack([edges[:-1], edges[1:]], axis=1)
+    index = FrameIndex(
+        Path(video), times, np.arange(pictures), np.arange(pictures), False, fps, 8, 8
+    )
+    for start_frame in range(1, 90):
+        rgb_idx = start_frame + 1
+        first, _ = index.frames_between(start_frame / epic100.nominal_fps(video), times[-1, 1])
+        assert first + 1 == (rgb_idx - 1) // stride + 1
 
 
 def test_missing_frames_are_named(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from actionspace.errors import DataError, UsageError
 from actionspace.events.io import read
 from tests.conftest import golden_dirs
 from tests.datasets.layouts import LAYOUTS, PER_SPLIT, make
+from tests.datasets.test_untrimmed import UNTRIMMED
 
 
 @pytest.mark.parametrize("name", sorted(LAYOUTS))
@@ -197,10 +198,8 @@ def test_every_data_set_is_listed_and_wrong_names_are_helped(tmp_path: Path) -> 
     assert {info.classes for info in list_datasets("mammal*")} == {12}
     told = {info.name: info.classes for info in list_datasets()}
     own = {name: len(class_names(name)) for name in names}
-    assert {n for n, count in own.items() if count == 0} == {
-        "kinetics",
-        "epic100",
-    }  # in their files
+    in_their_files = {"kinetics", "epic100", *UNTRIMMED}
+    assert {n for n, count in own.items() if count == 0} == in_their_files
     assert all(told[name] == count for name, count in own.items() if count)
     with pytest.raises(UsageError, match="Did you mean 'mammalnet'"):
         prepare("mamalnet", tmp_path)

@@ -37,7 +37,7 @@ def test_counts(
 ) -> None:
     path = annotations / file
     assert sniff(path) == form
-    found = read(path)
+    found = read(path, form)
     assert (len(found), len(found.videos), len(found.classes())) == (events, videos, classes)
 
 

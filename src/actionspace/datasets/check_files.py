@@ -11,6 +11,7 @@ from typing import Any
 
 from actionspace.datasets.finding import Finding, Info, Inspector, of_video
 from actionspace.errors import did_you_mean
+from actionspace.events.columns import feature_files
 from actionspace.events.table import VIDEO_SUFFIXES, Events
 from actionspace.progress import bar
 
@@ -26,6 +27,10 @@ def check(events: Events, inspect: Inspector, infos: dict[str, Info]) -> list[Fi
         name = str(video["video"])
         path = events.path(name)
         place = of_video(events, name)
+        for file in feature_files(video["features"]):
+            if not (events.root / file).is_file():
+                message = f"the features {events.root / file} of {name} do not exist."
+                found.append(Finding("error", "missing-features", message, *place))
         if not path.is_file() and not path.is_dir():
             if video["features"] is None:
                 hint = did_you_mean(path.name, _neighbours(path))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from actionspace.datasets.class_order import write_order
 from actionspace.errors import DataError, UsageError, did_you_mean
+from actionspace.events.columns import feature_files, is_absolute, text_column
 from actionspace.events.io import write
 from actionspace.events.table import Events
 
@@ -88,6 +90,52 @@ _DATASETS = (
         "or the rgb_frames or flow_frames",
         "inputs=videos|rgb|flow challenge=true val_as_test=false participants=P01,P02",
     ),
+    DatasetInfo(
+        "thumos14",
+        "THUMOS14: when which of 20 sports happens in 413 untrimmed videos",
+        20,
+        "videos belong to their YouTube authors; annotation as published by the THUMOS authors",
+        "thumos14.json and i3d_features/ of ActionFormer's thumos.tar.gz, or the official folders "
+        "of <Class>_{val,test}.txt",
+        "features=i3d_features missing=raise leave_out=270,1292,1496",
+    ),
+    DatasetInfo(
+        "activitynet13",
+        "ActivityNet 1.3: when which of 200 activities happens in 20,000 untrimmed videos",
+        200,
+        "annotation MIT; videos belong to their YouTube authors",
+        "activity_net.v1-3.min.json, or anet1.3_{tsp,i3d}_filtered.json of ActionFormer's "
+        "archives, with tsp_features/ or i3d_features/",
+        "features=tsp_features annotation=official|tsp|i3d|bsn missing=raise val_as_test=false",
+    ),
+    DatasetInfo(
+        "epic100-detection",
+        "EPIC-KITCHENS-100 detection: when which verb and noun happens in 633 untrimmed videos",
+        97,
+        "CC BY-NC 4.0 (annotation and videos): not for commercial use",
+        "epic_kitchens_100_{verb,noun}.json and features/ of ActionFormer's epic_kitchens.tar.gz, "
+        "or the EPIC_100_*.csv",
+        "head=verb|noun features=features missing=skip val_as_test=false",
+    ),
+    DatasetInfo(
+        "ego4d-mq",
+        "Ego4D Moment Queries: when which of 110 activities happens in egocentric clips",
+        110,
+        "Ego4D licence, to be signed by each user",
+        "ego4d.json as converted for ActionFormer, or moments_{train,val}.json and the features of "
+        "whole videos as Ego4D publishes them",
+        "features=slowfast_features,egovlp_features raw=slowfast8x8_r101_k400 missing=raise "
+        "val_as_test=false",
+    ),
+    DatasetInfo(
+        "multithumos",
+        "MultiTHUMOS: the videos of THUMOS14 with dense labels of 65 classes",
+        65,
+        "annotation MIT; videos belong to their YouTube authors",
+        "multithumos.json, or annotations/ and class_list.txt of the official archive, with "
+        "THUMOS14's features",
+        "features=i3d_features missing=raise",
+    ),
 )
 
 _MODULES = {
@@ -98,6 +146,11 @@ _MODULES = {
     "ucf101": "ucf101",
     "kinetics": "kinetics",
     "epic100": "epic100",
+    "thumos14": "thumos14",
+    "activitynet13": "activitynet13",
+    "epic100-detection": "epic100_detection",
+    "ego4d-mq": "ego4d_mq",
+    "multithumos": "multithumos",
 }
 
 
@@ -146,8 +199,32 @@ def prepare(name: str, source: str | Path, out: str | Path | None = None, **opti
         UsageError: unknown data set or option.
         DataError: the folder does not hold what the data set has.
     """
+    source = Path(source)
     events = dataset_events(name, source, **options)
-    return write(events, Path(out) if out is not None else Path(source) / "manifest.csv")
+    out = Path(out) if out is not None else source / "manifest.csv"
+    path = write(_from_above(events, source, out), out)
+    order: Callable[..., dict[str, list[str]]] | None = getattr(_module(name), "classes", None)
+    if order is not None:
+        asked = inspect.signature(order).parameters
+        write_order(path, order(source, **{k: v for k, v in options.items() if k in asked}))
+    return path
+
+
+def _from_above(events: Events, source: Path, out: Path) -> Events:
+    """Return the events with features found from a manifest that lies above the source.
+
+    Like the root's videos, they are written relative to the folder from which the manifest is read.
+    """
+    folder = (out if out.suffix == "" else out.parent).resolve()
+    source = source.resolve()
+    if source == folder or not source.is_relative_to(folder):
+        return events
+    lead = source.relative_to(folder).as_posix()
+    moved = [
+        ";".join(f if is_absolute(f) else f"{lead}/{f}" for f in feature_files(text)) or None
+        for text in events.videos["features"]
+    ]
+    return replace(events, videos=events.videos.assign(features=text_column(moved)))
 
 
 def _module(name: str) -> Any:

@@ -72,6 +72,13 @@ def place_under(name: str, folder: Path, root: Path) -> str | None:
     return full.relative_to(base).as_posix() if full.is_relative_to(base) else None
 
 
+def feature_files(text: str | None) -> list[str]:
+    """Return the paths in a ``features`` field, ``"rgb/a.npy;flow/a.npy"``: none, one or several."""
+    if text is None or text != text:
+        return []
+    return [part.strip() for part in text.split(";") if part.strip()]
+
+
 def text_column(values: Any) -> pd.Series[Any]:
     """Return an object column of str without space at the ends; missing or blank is None."""
     series = pd.Series(values)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from actionspace.errors import UsageError, did_you_mean
 from actionspace.features.grid import Grid, sources
 from actionspace.features.lock import locked
+from actionspace.features.presets import grid_preset
 from actionspace.features.run import Run
 from actionspace.features.store import FeatureStore
 from actionspace.video.clips import Policy
@@ -30,6 +31,7 @@ def extract(
     views: Views | None = None,
     rows: str = "dense",
     hop: int | None = None,
+    preset: str | None = None,
     dtype: str = "float16",
     batch_size: int | None = None,
     precision: str = "auto",
@@ -56,6 +58,9 @@ def extract(
         rows: ``"dense"`` = a grid over each video, so that labels may change; ``"events"`` = the
             views of each labelled event.
         hop: frames between dense rows; half of a clip's span if ``None``.
+        preset: name of published features on whose grid rows are wanted, see
+            :data:`actionspace.features.presets.PRESETS`; takes the place of ``hop`` and of the
+            views' frames, stride and fps.
         dtype: what is stored, ``"float16"`` or ``"float32"``.
         batch_size: clips encoded at once; chosen by device and clip if ``None``.
         precision: ``"auto"`` (bfloat16 on CUDA, float32 elsewhere), ``"float32"``,
@@ -79,7 +84,7 @@ def extract(
     from actionspace.features import forward
 
     _check_options(dtype, policy, batch_size)
-    grid = Grid.of(views or views_of(encoder), rows, hop)
+    grid = _grid(views or views_of(encoder), rows, hop, preset)
     _check_input(encoder, grid.views)
     compute = forward.compute_dtype(precision, forward.device_of(encoder))
     fingerprint = encoder.identity | grid.as_dict() | _normalisation(encoder)
@@ -108,6 +113,15 @@ def extract(
     if progress:
         print(store.summary, file=sys.stderr)
     return store
+
+
+def _grid(views: Views, rows: str, hop: int | None, preset: str | None) -> Grid:
+    if preset is None:
+        return Grid.of(views, rows, hop)
+    if hop is not None or rows != "dense":
+        raise UsageError("preset= is a dense grid with a hop of its own; leave out hop= and rows=.")
+    chosen = grid_preset(preset)
+    return Grid.of(chosen.views(views), rows, chosen.hop)
 
 
 def views_of(encoder: Encoder) -> Views:

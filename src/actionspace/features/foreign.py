@@ -1,8 +1,9 @@
 """Features that other projects made: a directory of arrays, read as if it were a store.
 
 Row i of a video with ``stride``, ``window`` (frames) and ``fps`` covers the seconds from
-``i * stride / fps`` to ``(i * stride + window) / fps``. Features that were rescaled to a fixed
-number of rows per video have no stride; there each row covers its share of the video's duration.
+``(offset + i * stride) / fps`` to ``(offset + i * stride + window) / fps``. Features
+that were rescaled to a fixed number of rows per video have no stride; there each row covers its
+share of the video's duration.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import importlib
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +34,7 @@ def open_features(
     window: float | None = None,
     fps: PerVideo | None = None,
     duration: PerVideo | None = None,
+    offset: float = 0.0,
     array: str | None = None,
     transpose: bool = False,
     prefix: str = "",
@@ -47,6 +50,7 @@ def open_features(
         fps: frames per second the features were made at, one number or one per video.
         duration: seconds per video, in place of stride and fps for features rescaled to a fixed
             number of rows.
+        offset: frames of the video before the first row's first one.
         array: name of the array inside ``.npz``, ``.pt`` and ``.h5`` files that hold several.
         transpose: the files hold ``[D, N]``, not ``[N, D]``.
         prefix, suffix: what the file names have around the video's name, as in
@@ -66,23 +70,60 @@ def open_features(
         raise StoreError(
             f"{path} is neither a feature store nor a directory of {', '.join(_READERS)} files."
         )
-    if duration is None and (stride is None or fps is None):
-        raise UsageError(
-            f"{path} holds features of another make; say when each row is: stride= and fps= (and "
-            f"window=), or duration= for features rescaled to a fixed number of rows."
-        )
-    if any(frames is not None and frames <= 0 for frames in (stride, window)):
-        raise UsageError(f"stride and window are frames above 0, got {stride} and {window}.")
+    clock = Clock.of(path, stride, window, fps, duration, offset)
+    named = _named(files, prefix, suffix)
     return ForeignFeatures(
-        path,
-        _named(files, prefix, suffix),
-        stride=stride,
-        window=window,
-        fps=fps,
-        duration=duration,
-        array=array,
-        transpose=transpose,
+        path, named, clock, array=array, transpose=transpose, around=(prefix, suffix)
     )
+
+
+@dataclass(frozen=True)
+class Clock:
+    """When the rows of a video are; see :func:`open_features`."""
+
+    stride: float | None
+    window: float | None
+    fps: PerVideo | None
+    duration: PerVideo | None
+    offset: float
+
+    @classmethod
+    def of(
+        cls,
+        path: Path,
+        stride: float | None,
+        window: float | None,
+        fps: PerVideo | None,
+        duration: PerVideo | None,
+        offset: float = 0.0,
+    ) -> Clock:
+        """Check the options; ``path`` is what messages name.
+
+        Raises:
+            UsageError: they do not say when each row is.
+        """
+        if duration is None and (stride is None or fps is None):
+            raise UsageError(
+                f"{path} holds features of another make; say when each row is: stride= and fps= "
+                f"(and window=), or duration= for features rescaled to a fixed number of rows."
+            )
+        if any(frames is not None and frames <= 0 for frames in (stride, window)):
+            raise UsageError(f"stride and window are frames above 0, got {stride} and {window}.")
+        return cls(stride, window, fps, duration, offset)
+
+    def times(self, name: str, video: str, rows: int) -> np.ndarray:
+        """Return the seconds that each row covers, ``[rows, 2]``.
+
+        Raises:
+            StoreError: fps or duration of the video are not known.
+        """
+        first = np.arange(rows, dtype=np.float64)
+        if self.stride is None:
+            share = _per_video(self.duration, name, video, "duration") / rows
+            return np.stack([first * share, (first + 1) * share], axis=1)
+        fps = _per_video(self.fps, name, video, "fps")
+        start = self.offset + first * self.stride
+        return np.stack([start, start + (self.window or self.stride)], axis=1) / fps
 
 
 class ForeignFeatures:
@@ -94,18 +135,16 @@ class ForeignFeatures:
         self,
         path: Path,
         files: dict[str, tuple[Path, str | None]],
+        clock: Clock,
         *,
-        stride: float | None,
-        window: float | None,
-        fps: PerVideo | None,
-        duration: PerVideo | None,
-        array: str | None,
-        transpose: bool,
+        array: str | None = None,
+        transpose: bool = False,
+        around: tuple[str, str] = ("", ""),
     ) -> None:
         self.path = path
         self._files = files
-        self._stride, self._window, self._fps, self._duration = stride, window, fps, duration
-        self._array, self._transpose = array, transpose
+        self._clock = clock
+        self._array, self._transpose, self._around = array, transpose, around
         self._dim: int | None = None
 
     def __repr__(self) -> str:
@@ -132,12 +171,13 @@ class ForeignFeatures:
     @property
     def fingerprint(self) -> dict[str, Any]:
         """What is known of these features."""
+        clock = self._clock
         return {
             "format": "foreign",
             "dim": self.dim,
-            "stride": self._stride,
-            "window": self._window,
-            "fps": self._fps if isinstance(self._fps, (int, float)) else None,
+            "stride": clock.stride,
+            "window": clock.window,
+            "fps": clock.fps if isinstance(clock.fps, (int, float)) else None,
         }
 
     def videos(self) -> list[str]:
@@ -164,12 +204,14 @@ class ForeignFeatures:
         bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
         if len(bad):
             raise StoreError(f"{self._files[name][0]}: row {bad[0]} holds NaN or infinity.")
-        times = self._times(name, str(video), len(features))
+        times = self._clock.times(name, str(video), len(features))
         return VideoFeatures(features, times, {"file": self._files[name][0].as_posix()})
 
     def _name(self, video: str | Path) -> str | None:
         path = PurePosixPath(portable(video))
-        for name in (str(path), str(path.with_suffix("")), path.name, path.stem):
+        before, after = self._around
+        bare = path.stem.removeprefix(before).removesuffix(after)
+        for name in (str(path), str(path.with_suffix("")), path.name, path.stem, bare):
             if name in self._files:
                 return name
         return None
@@ -190,15 +232,6 @@ class ForeignFeatures:
             )
         found = found.T if self._transpose else found
         return found if found.dtype == np.float16 else found.astype(np.float32)
-
-    def _times(self, name: str, video: str, rows: int) -> np.ndarray:
-        first = np.arange(rows, dtype=np.float64)
-        if self._stride is None:
-            share = _per_video(self._duration, name, video, "duration") / rows
-            return np.stack([first * share, (first + 1) * share], axis=1)
-        fps = _per_video(self._fps, name, video, "fps")
-        start = first * self._stride
-        return np.stack([start, start + (self._window or self._stride)], axis=1) / fps
 
 
 Features = FeatureStore | ForeignFeatures

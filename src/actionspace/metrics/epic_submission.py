@@ -158,7 +158,7 @@ def check_submission(content: Mapping[str, Any], narration_ids: Iterable[str]) -
     Raises:
         DataError: the first thing that the server would refuse.
     """
-    _check_head(content)
+    check_head(content)
     results = _table(content["results"], "results")
     wanted = dict.fromkeys(narration_ids)
     _check_keys(results, wanted, "results", "segment")
@@ -175,16 +175,21 @@ def check_submission(content: Mapping[str, Any], narration_ids: Iterable[str]) -
             _check_actions(_table(row["action"], f"{name}: 'action'"), name)
 
 
-def _check_head(content: Mapping[str, Any]) -> None:
+def check_head(content: Mapping[str, Any], challenges: Sequence[str] = CHALLENGES) -> None:
+    """Check version, challenge and supervision levels of a submission.
+
+    Raises:
+        DataError: the first thing that the server would refuse.
+    """
     levels = tuple(asdict(Supervision()))
     for key in ("version", "challenge", *levels, "results"):
         if key not in content:
             raise DataError(f"The submission lacks '{key}'.")
     if content["version"] != VERSION:
         raise DataError(f"The version is {content['version']!r}; the server takes '{VERSION}'.")
-    if content["challenge"] not in CHALLENGES:
+    if content["challenge"] not in challenges:
         raise DataError(
-            f"The challenge is {content['challenge']!r}; it is {' or '.join(CHALLENGES)}."
+            f"The challenge is {content['challenge']!r}; it is {' or '.join(challenges)}."
         )
     for key in levels:
         level = content[key]

@@ -1,0 +1,273 @@
+"""One training step of ActionFormer, and inference of a short video, against the plain algorithm.
+
+The step is the whole of it (forward, losses, backward, clipping, AdamW, moving average) in the
+THUMOS14 configuration: I3D features, 29 million parameters, two windows of 2,304 rows. The other
+side, ``actionformer_plain.py``, is the published algorithm in plain PyTorch with PyTorch's default
+optimiser; it computes with the same weights on the same threads, and its losses are compared step
+by step. Inference is of one video padded as little as is safe, against padding to 2,304 rows as the
+original does, and against the other side. Times are taken in turn and compared pair by pair, wall
+time and CPU time. Prints one JSON object.
+
+    python benchmarks/localization_step.py [--repeats 3] [--threads 2] [--profile]
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import os
+import time
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+DIM, CLASSES, EVENTS, LR, CLIP, DECAY = 2048, 20, 15, 1e-4, 1.0, 0.999
+
+
+def network(args: argparse.Namespace) -> Any:
+    import torch
+
+    from actionspace.localization.layers import AffineDropPath
+    from actionspace.localization.model import ActionFormer
+    from actionspace.localization.recipe import ModelConfig
+
+    torch.manual_seed(0)
+    model = ActionFormer(ModelConfig(max_length=args.rows), DIM, CLASSES).to(args.device)
+    for module in model.modules():
+        if isinstance(module, AffineDropPath):
+            module.rate = 0.0  # so that both sides have the same losses
+    return model
+
+
+class Ours:
+    def __init__(self, args: argparse.Namespace) -> None:
+        import torch
+
+        from actionspace.localization.losses import LocalizationLoss
+        from actionspace.localization.recipe import LossConfig
+        from actionspace.training.ema import EMA
+        from actionspace.training.optimizers import OptimizerConfig, build_optimizer
+
+        self.model = network(args).train()
+        self.forward = torch.compile(self.model) if args.compile else self.model
+        self.criterion = LocalizationLoss(LossConfig()).to(args.device)
+        self.optimizer = build_optimizer(self.model, OptimizerConfig(lr=LR))
+        self.average = EMA(self.model, DECAY)
+        self.precision = args.precision
+
+    def step(self, batch: dict[str, Any]) -> float:
+        import torch
+
+        from actionspace.localization.assign import assign, collect
+        from actionspace.localization.points import pyramid_points
+
+        features, videos = batch["features"], batch["videos"]
+        points = pyramid_points(self.model.config, features.shape[-1], features.device)
+        truth = collect([v["segments"] for v in videos], [v["labels"] for v in videos])
+        targets = assign(points, truth, CLASSES, self.criterion.config)
+        learnt = targets.learnt if features.device.type == "cpu" else None
+        low = self.precision == "bfloat16"
+        with torch.autocast(features.device.type, torch.bfloat16, enabled=low):
+            said = self.forward(features, batch["mask"], learnt)
+        losses = self.criterion(said, targets)
+        self.optimizer.zero_grad()
+        losses["loss"].backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
+        self.optimizer.step()
+        self.average.update()
+        return losses["loss"].item()
+
+
+class Plain:
+    def __init__(self, args: argparse.Namespace) -> None:
+        import torch
+
+        from actionformer_plain import PlainActionFormer, PlainLoss
+        from actionspace.localization.recipe import LossConfig
+        from actionspace.training.optimizers import OptimizerConfig, parameter_groups
+
+        self.model = network(args).train()
+        self.forward = PlainActionFormer(self.model)
+        self.criterion = PlainLoss(LossConfig())
+        groups = parameter_groups(self.model, OptimizerConfig(lr=LR))
+        self.optimizer = torch.optim.AdamW(groups, lr=LR)
+        self.average = copy.deepcopy(self.model)
+
+    def step(self, batch: dict[str, Any]) -> float:
+        import torch
+
+        self.optimizer.zero_grad()
+        losses = self.criterion(self.forward(batch["features"], batch["mask"]), batch["videos"])
+        losses["loss"].backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
+        self.optimizer.step()
+        with torch.no_grad():
+            pairs = zip(
+                self.average.state_dict().values(), self.model.state_dict().values(), strict=True
+            )
+            for mean, value in pairs:
+                mean.copy_(DECAY * mean + (1 - DECAY) * value)
+        return losses["loss"].item()
+
+
+def batch_of(args: argparse.Namespace) -> dict[str, Any]:
+    import torch
+
+    draw = torch.Generator().manual_seed(1)
+    videos = []
+    for _ in range(args.batch):
+        begin = torch.rand(EVENTS, generator=draw) * (args.rows - 100)
+        length = 4 + torch.rand(EVENTS, generator=draw) * 80
+        videos.append(
+            {
+                "segments": torch.stack([begin, begin + length], 1).to(args.device),
+                "labels": torch.randint(CLASSES, (EVENTS,), generator=draw).to(args.device),
+            }
+        )
+    features = torch.randn(args.batch, DIM, args.rows, generator=draw)
+    mask = torch.ones(args.batch, 1, args.rows, dtype=torch.bool)
+    return {
+        "features": features.to(args.device),
+        "mask": mask.to(args.device),
+        "videos": videos,
+    }
+
+
+def in_turn(
+    sides: dict[str, Callable[[], Any]], repeats: int, device: str
+) -> dict[str, list[tuple[float, float]]]:
+    """Run every side once to warm up, then all in turn; wall and CPU seconds of each run."""
+    import torch
+
+    def settle() -> None:
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
+    for number in range(repeats + 1):
+        for name, run in sides.items():
+            settle()
+            wall, cpu = time.perf_counter(), time.process_time()
+            run()
+            settle()
+            if number:
+                times[name].append((time.perf_counter() - wall, time.process_time() - cpu))
+    return times
+
+
+def summary(times: dict[str, list[tuple[float, float]]], base: str) -> dict[str, Any]:
+    """Median seconds of each side, and how many times faster than the others ``base`` is."""
+    found: dict[str, Any] = {}
+    for i, kind in enumerate(("wall", "cpu")):
+        found[f"{kind}_seconds"] = {
+            name: round(median(run[i] for run in runs), 3) for name, runs in times.items()
+        }
+        found[f"{kind}_ratio"] = {
+            name: round(median(o[i] / m[i] for o, m in zip(runs, times[base], strict=True)), 2)
+            for name, runs in times.items()
+            if name != base
+        }
+    return found
+
+
+def training(args: argparse.Namespace) -> dict[str, Any]:
+    batch, sides = batch_of(args), {"ours": Ours(args), "plain": Plain(args)}
+    losses: dict[str, list[float]] = {name: [] for name in sides}
+
+    def stepper(name: str) -> Callable[[], None]:
+        return lambda: losses[name].append(sides[name].step(batch))
+
+    times = in_turn({name: stepper(name) for name in sides}, args.repeats, args.device)
+    bound = 1e-3 if args.precision == "float32" else 3e-2
+    pairs = zip(losses["ours"], losses["plain"], strict=True)
+    if not all(abs(a - b) <= bound * abs(b) for a, b in pairs):
+        raise SystemExit(f"The sides differ: {losses}.")
+    if args.profile:
+        profile(lambda: sides["ours"].step(batch))
+    return summary(times, "ours") | {"losses": losses["ours"]}
+
+
+def inference(args: argparse.Namespace) -> dict[str, Any]:
+    import torch
+    from torch.nn import functional
+
+    from actionformer_plain import PlainActionFormer
+    from actionspace.localization.padding import padded_length
+
+    model = network(args).eval()
+    plain = PlainActionFormer(model)
+    video = torch.randn(1, DIM, args.short, device=args.device)
+
+    def padded(rows: int) -> tuple[torch.Tensor, torch.Tensor]:
+        mask = torch.arange(rows, device=args.device)[None, None] < args.short
+        return functional.pad(video, (0, rows - args.short)), mask
+
+    rows = padded_length(model.config, args.short)
+    sides: dict[str, Callable[[], Any]] = {
+        "minimal": lambda: model(*padded(rows)),
+        "full": lambda: model(*padded(args.rows)),
+        "plain_full": lambda: plain(*padded(args.rows)),
+    }
+    with torch.inference_mode():
+        little, much = sides["minimal"](), sides["full"]()
+        for a, b in zip(little.levels(), much.levels(), strict=True):
+            valid = a.mask[0]
+            torch.testing.assert_close(
+                a.logits[0, valid], b.logits[0, : len(valid)][valid], rtol=1e-5, atol=1e-5
+            )
+        times = in_turn(sides, args.repeats, args.device)
+    return summary(times, "minimal") | {"rows": args.short, "padded_to": rows}
+
+
+def profile(run: Callable[[], Any]) -> None:
+    import sys
+
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as profiler
+
+    with profiler(activities=[ProfilerActivity.CPU]) as seen:
+        run()
+    table = seen.key_averages().table(sort_by="self_cpu_time_total", row_limit=25)
+    print(table, file=sys.stderr)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--rows", type=int, default=2304)
+    parser.add_argument("--short", type=int, default=800, help="rows of the short video")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--profile", action="store_true", help="print where our step's time goes")
+    args = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = str(args.threads)
+    import torch
+
+    torch.set_num_threads(args.threads)
+    step = training(args)
+    result = {
+        "benchmark": "localization_step",
+        "config": "thumos14_i3d",
+        "batch": [args.batch, DIM, args.rows],
+        "device": args.device,
+        "precision": args.precision,
+        "compiled": args.compile,
+        "threads": args.threads,
+        "repeats": args.repeats,
+        "training_step": step,
+        "inference": inference(args),
+        "targets": {"training_step": 1.5, "inference": 1.8},
+    }
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()

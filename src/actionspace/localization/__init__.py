@@ -1,0 +1,1 @@
+"""Localization: when does which action begin and end in an untrimmed video."""

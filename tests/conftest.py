@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections import Counter
 from pathlib import Path
 
 import hypothesis
@@ -19,8 +21,25 @@ REPO = Path(__file__).resolve().parents[1]
 SHARED = REPO.parent / "shared"
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One process per core for folders; none to start where a file is asked for, or names match.
+
+    Each imports torch and every test module anew, so no more than four.
+    """
+    files = any(Path(argument.partition("::")[0]).is_file() for argument in config.args)
+    if files or config.option.keyword or config.option.markexpr:
+        return 0
+    return min(4, len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip GPU tests where there is no GPU (torch is imported only if there are any)."""
+    """Skip GPU tests where there is no GPU; where processes share files, hand out long ones first.
+
+    torch is imported only if there are GPU tests.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+        items.sort(key=lambda item: -slow[item.path])
     gpu_items = [item for item in items if item.get_closest_marker("gpu")]
     if not gpu_items:
         return

@@ -10,6 +10,7 @@ import pytest
 
 from actionspace.cli import main
 from actionspace.demo import copy_clips
+from tests.recognition import tiny
 
 
 def call(*words: str | Path) -> int:
@@ -140,7 +141,7 @@ def test_from_clips_to_a_run_and_back(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, clips: Path
 ) -> None:
     run = tmp_path / "run"
-    fast = ["encoder=untrained:starter", "evaluation.bootstrap=50"]
+    fast = [f"encoder={tiny.ENCODER}", "evaluation.bootstrap=50"]
     assert call("train", "linear_probe", f"data={clips}", *fast, "--out", run) == 0
     first = json.loads((run / "metrics.json").read_text())
     capsys.readouterr()

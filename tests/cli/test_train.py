@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from actionspace.cli import main
 from actionspace.training.run import Run
 from tests.cli.test_cli import call
+from tests.processes import ONE_NODE, torchrun
 from tests.recognition import tiny
 from tests.recognition.test_head_mode import Stop
 
@@ -69,42 +71,51 @@ def test_a_stopped_training_is_found_and_goes_on(
     assert "is finished" in capsys.readouterr().err
 
 
-def two_processes(*words: str | Path, cache: Path) -> subprocess.CompletedProcess[str]:
-    """Run the command line under torchrun. The cache is empty: one encodes, the other waits."""
+def same(one: Run, two: Run) -> None:
+    """Two processes came to what one came to."""
+    assert two.environment["processes"] == 2
+    for name, array in one.weights().items():
+        np.testing.assert_allclose(two.weights()[name], array, atol=1e-5)
+    assert two.metrics["top1_accuracy"] == one.metrics["top1_accuracy"]
+
+
+@pytest.mark.slow
+def test_torchrun_starts_the_command_line(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("train", "linear_probe", f"data={manifest}", "inputs=features", *OPTIONS)
+    assert call(*words, "--out", tmp_path / "one") == 0
+    printed = capsys.readouterr().out
     launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "actionspace"]
-    return subprocess.run(
-        [sys.executable, "-m", *launcher, *map(str, words)],
+    # The cache is empty: one encodes, the other waits.
+    place = {"PYTHONPATH": str(ROOT), "ACTIONSPACE_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-m", *launcher, *map(str, words), "--out", str(tmp_path / "two")],
         cwd=ROOT,
-        env={
-            **os.environ,
-            "PYTHONPATH": str(ROOT),
-            "OMP_NUM_THREADS": "1",
-            "ACTIONSPACE_CACHE": str(cache),
-        },
+        env={**os.environ, "OMP_NUM_THREADS": "1", **place},
         capture_output=True,
         text=True,
         timeout=240,
         check=False,
     )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("inputs", ["clips", "features"])
-def test_two_processes_learn_what_one_does(
-    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], inputs: str
-) -> None:
-    words = ("train", "linear_probe", f"data={manifest}", f"inputs={inputs}", *OPTIONS)
-    assert call(*words, "--out", tmp_path / "one") == 0
-    printed = capsys.readouterr().out
-    done = two_processes(*words, "--out", tmp_path / "two", cache=tmp_path / "cache")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[:-1] == printed.splitlines()[:-1]  # said once; the last is out
     assert done.stderr.count("steps per epoch") == 1
-    one, two = (Run(tmp_path / name) for name in ("one", "two"))
-    assert two.environment["processes"] == 2
-    for name, array in one.weights().items():
-        np.testing.assert_allclose(two.weights()[name], array, atol=1e-5)
-    assert two.metrics["top1_accuracy"] == one.metrics["top1_accuracy"]
+    same(Run(tmp_path / "one"), Run(tmp_path / "two"))
+
+
+@pytest.mark.slow
+def test_two_processes_learn_from_clips_what_one_does(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("train", "linear_probe", f"data={manifest}", "inputs=clips", *OPTIONS)
+    assert call(*words, "--out", tmp_path / "one") == 0
+    printed = capsys.readouterr().out
+    both = torchrun(tmp_path, ONE_NODE, main, [*map(str, words), "--out", str(tmp_path / "two")])
+    assert both.end() == 0, both.err.read_text()
+    assert both.out.read_text().splitlines()[:-1] == printed.splitlines()[:-1]
+    assert both.err.read_text().count("steps per epoch") == 1
+    same(Run(tmp_path / "one"), Run(tmp_path / "two"))
 
 
 @pytest.mark.slow
@@ -114,7 +125,7 @@ def test_if_encoding_fails_nobody_waits(manifest: Path, tmp_path: Path) -> None:
     (broken / "still" / "g0_0.mp4").write_bytes(b"not a video")
     words = ("train", "linear_probe", f"data={broken / 'clips.csv'}", "inputs=features", *OPTIONS)
     out = ("clips.policy=raise", "--out", tmp_path / "run")
-    done = two_processes(*words, *out, cache=tmp_path / "cache")
-    assert done.returncode != 0
-    assert "g0_0.mp4: cannot be opened" in done.stderr
+    both = torchrun(tmp_path, ONE_NODE, main, [*map(str, (*words, *out))])
+    assert both.end() > 0
+    assert "g0_0.mp4: cannot be opened" in both.err.read_text()
     assert not (tmp_path / "run" / "environment.json").exists()

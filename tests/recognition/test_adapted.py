@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -72,6 +71,8 @@ def test_merged_is_unmerged(kind: str, targets: str, tmp_path: Path):
 
 
 def test_peft_reads_the_folder(tmp_path: Path):
+    from peft import PeftModel  # five seconds, which only this test needs
+
     _, said = adapted(swin, tmp_path)
     plain = swin()
     names = json.loads((tmp_path / ADAPTER_CONFIG).read_text())["target_modules"]

@@ -13,6 +13,7 @@ import pytest
 
 from actionspace.errors import RunError
 from actionspace.events.table import Events
+from actionspace.report import ethogram
 from actionspace.report.html import write_report
 from actionspace.training.predictions import Predictions, write_predictions
 from actionspace.training.run import Run
@@ -227,14 +228,16 @@ def test_clips_without_truth_are_listed(tmp_path):
     assert "the 40 surest of 48" in page.text
 
 
-def test_many_long_videos_stay_small(tmp_path):
-    names = [f"day_{i:02d}.mp4" for i in range(60)]
-    long = fake_run.untrimmed(tmp_path, names, [1_800.0] * 60)
+def test_many_long_videos_stay_small(tmp_path, monkeypatch):
+    monkeypatch.setattr(ethogram, "MOST_VIDEOS", 12)  # of 48
+    names = [f"day_{i:02d}.mp4" for i in range(15)]
+    long = fake_run.untrimmed(tmp_path, names, [1_800.0] * 15)
     write_predictions(long, tmp_path / "long")
     run = fake_run.write_run(tmp_path / "run", fake_run.manifest(tmp_path))
     text, page = write(run.path, predictions=[tmp_path / "long"])
-    assert "12 further videos are predicted" in page.text
-    assert len(text) < 6_000_000
+    assert "3 further videos are predicted" in page.text
+    assert len(re.findall(r'class="timeline"', text)) == 12
+    assert len(text) < 6_000_000 / 4
     assert len([a for a in page.all("details") if "open" in a]) < 12
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 from typing import Any
@@ -50,10 +50,27 @@ def test_backgrounds_never_come_from_the_benchmark(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.slow
-def test_training_stops_and_goes_on(tmp_path: Path) -> None:
-    command = [sys.executable, str(SCRIPTS / "train.py"), "--out", str(tmp_path), "--workers", "0"]
-    command += ["--batch", "2", "--threads", "1"]
-    subprocess.run([*command, "--steps", "1"], check=True, timeout=120)
+def test_training_stops_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, render: Any
+) -> None:
+    rendered: list[int] = []
+    real = render.render
+
+    def noted(seed: int, index: int, *more: Any, **options: Any) -> Any:
+        rendered.append(index)
+        return real(seed, index, *more, **options)
+
+    monkeypatch.setattr(render, "render", noted)
+
+    def train(*more: str) -> None:
+        words = ["--out", str(tmp_path), "--workers", "0", "--batch", "2", "--threads", "1"]
+        monkeypatch.setattr(sys, "argv", ["train.py", *words, *more])
+        runpy.run_path(str(SCRIPTS / "train.py"), run_name="__main__")
+
+    train("--steps", "1")
     assert (tmp_path / "starter.safetensors").stat().st_size < 12e6
-    subprocess.run([*command, "--steps", "2", "--resume"], check=True, timeout=120)
+    assert rendered.pop(0) == 0
+    rendered.clear()
+    train("--steps", "2", "--resume")
+    assert rendered[0] == 1
     assert '"steps": 2' in (tmp_path / "facts.json").read_text()

@@ -1,11 +1,10 @@
-"""What the processes of tests/training/test_team.py run: ``team_worker.py FOLDER WHAT``."""
+"""What the processes of tests/training/test_team.py run."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-import sys
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -114,18 +113,10 @@ def blocked(team: Team) -> dict[str, Any]:
     return {}
 
 
-def main() -> None:
-    folder, *scenarios = sys.argv[1:]
-    torch.set_num_threads(1)
+def work(folder: Path, name: str) -> None:
+    """Play one of the scenarios above; leave what was found in ``folder``."""
     dist.init_process_group("gloo", timeout=timedelta(seconds=30))
-    rank = dist.get_rank()
-    for name in scenarios:
-        dist.barrier()  # one of the scenario before may still be asleep
-        team = Team.join(timeout=4.0 if name == "stuck" else 60.0)
-        found = {**globals()[name](team), "pid": os.getpid()}
-        (Path(folder) / f"{name}{rank}.json").write_text(json.dumps(found))
+    team = Team.join(timeout=4.0 if name == "stuck" else 60.0)
+    found = globals()[name](team)
+    (folder / f"{name}{team.rank}.json").write_text(json.dumps(found))
     os._exit(0)  # the group is broken on purpose; taking it down in order would say so
-
-
-if __name__ == "__main__":
-    main()

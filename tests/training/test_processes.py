@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import socket
-import subprocess
-import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.training.worker import train
+from tests.processes import ONE_NODE, Child, torchrun
+from tests.training.worker import train, work
 
-ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow
 
 SCENARIOS: dict[str, dict[str, Any]] = {
@@ -30,37 +26,15 @@ SCENARIOS: dict[str, dict[str, Any]] = {
 }
 
 
-def launch(
-    scenarios: Mapping[str, Any], *, nodes: int = 1, node: int = 0, port: int = 0, each: int = 2
-) -> subprocess.Popen[str]:
-    place = ["--standalone"] if nodes == 1 else [f"--master-addr=127.0.0.1:{port}"]
-    if nodes > 1:
-        place = ["--master-addr=127.0.0.1", f"--master-port={port}", f"--node-rank={node}"]
-    return subprocess.Popen(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", f"--nnodes={nodes}"),
-            *(f"--nproc-per-node={each}", *place),
-            *("tests/training/worker.py", json.dumps(scenarios)),
-        ],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def launch(folder: Path, scenarios: Mapping[str, Any], *words: str) -> Child:
+    """Train every scenario in two processes, or however torchrun's WORDS say."""
+    return torchrun(folder, words or ONE_NODE, work, scenarios)
 
 
 def free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return int(s.getsockname()[1])
-
-
-def finish(child: subprocess.Popen[str], seconds: float = 120) -> str:
-    try:
-        _, said = child.communicate(timeout=seconds)
-    finally:
-        child.kill()
-    return said
 
 
 def losses(out: Path) -> list[float]:
@@ -80,9 +54,8 @@ def far(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every scenario, trained by two processes."""
     out = tmp_path_factory.mktemp("two")
-    said = launch({k: {**v, "out": str(out / k)} for k, v in SCENARIOS.items()})
-    errors = finish(said)
-    assert said.returncode == 0, errors
+    child = launch(out, {k: {**v, "out": str(out / k)} for k, v in SCENARIOS.items()})
+    assert child.end() == 0, child.err.read_text()
     return out
 
 
@@ -101,20 +74,16 @@ def test_two_processes_learn_what_one_learns(name: str, two: Path, tmp_path: Pat
 
 
 def test_two_nodes_finish_with_the_same_weights(two: Path, tmp_path: Path) -> None:
-    port = free_port()
     outs = [tmp_path / "a", tmp_path / "b"]  # nodes need not share a disk while training
+    place = ("--nnodes=2", "--nproc-per-node=1", "--master-addr=127.0.0.1")
+    port = f"--master-port={free_port()}"
     nodes = [
         launch(
-            {"uneven": {**SCENARIOS["uneven"], "out": str(out)}},
-            nodes=2,
-            node=i,
-            port=port,
-            each=1,
+            out, {"n": {**SCENARIOS["uneven"], "out": str(out)}}, *place, port, f"--node-rank={i}"
         )
         for i, out in enumerate(outs)
     ]
-    said = [finish(node) for node in nodes]
-    assert [node.returncode for node in nodes] == [0, 0], said
+    assert [node.end() for node in nodes] == [0, 0], [node.err.read_text() for node in nodes]
     a, b = result(outs[0], 0), result(outs[1], 1)
     assert a["weights"] == b["weights"] == result(two / "uneven")["weights"]
 
@@ -123,25 +92,22 @@ def test_a_signal_to_one_process_stops_all_and_resuming_gives_the_same_bits(
     two: Path, tmp_path: Path
 ) -> None:
     scenario = {**SCENARIOS["uneven"], "out": str(tmp_path)}
-    child = launch({"term": {**scenario, "fault": "term"}})
-    said = finish(child)
-    assert child.returncode != 0
+    child = launch(tmp_path, {"term": {**scenario, "fault": "term"}})
+    assert child.end() != 0
+    said = child.err.read_text()
     assert "rank 0: Stopped by" in said and "rank 1: Stopped by SIGTERM" in said
     assert "--resume" in said
-    again = launch({"again": {**scenario, "resume": True}})
-    errors = finish(again)
-    assert again.returncode == 0, errors
+    again = launch(tmp_path, {"again": {**scenario, "resume": True}})
+    assert again.end() == 0, again.err.read_text()
     assert result(tmp_path)["weights"] == result(two / "uneven")["weights"]
     assert len(losses(tmp_path)) == len(losses(two / "uneven"))
 
 
 @pytest.mark.parametrize("fault", ["kill", "memory"])
 def test_when_one_process_is_gone_the_others_stop_and_name_it(fault: str, tmp_path: Path) -> None:
-    began = time.monotonic()
-    child = launch({fault: {"n": 103, "out": str(tmp_path), "fault": fault}})
-    said = finish(child, 60)
-    assert child.returncode != 0
-    assert time.monotonic() - began < 60
+    child = launch(tmp_path, {fault: {"n": 103, "out": str(tmp_path), "fault": fault}})
+    assert child.end(60) > 0  # it ended by itself
+    said = child.err.read_text()
     line = next(line for line in said.splitlines() if line.startswith(f"{fault}: rank 0:"))
     assert "rank 1" in line
     if fault == "memory":

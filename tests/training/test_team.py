@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
+import signal
 import socket
-import subprocess
-import sys
-import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,61 +15,60 @@ import torch
 from actionspace.errors import DataError
 from actionspace.training.peers import Peer, Said, suspicion
 from actionspace.training.team import Team, Word
+from tests.processes import Child, start
+from tests.training.team_worker import work
 
-ROOT = Path(__file__).resolve().parents[2]
+WORLDS = {"agree": 3, "torn": 3, "stuck": 3, "killed": 3, "blocked": 2}
 
 
-def launch(folder: Path, world: int, *scenarios: str) -> list[subprocess.Popen[str]]:
+def launch(folder: Path, name: str) -> list[Child]:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(world)}
+        port = str(s.getsockname()[1])
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(WORLDS[name])}
     return [
-        subprocess.Popen(
-            [sys.executable, "tests/training/team_worker.py", str(folder), *scenarios],
-            cwd=ROOT,
-            env={**os.environ, **place, "RANK": str(rank), "OMP_NUM_THREADS": "1"},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(world)
+        start(folder / f"{name}{rank}", work, folder, name, **place, RANK=str(rank))
+        for rank in range(WORLDS[name])
     ]
 
 
-def finish(children: list[subprocess.Popen[str]], seconds: float = 90) -> list[str]:
-    try:
-        return [child.communicate(timeout=seconds)[1] for child in children]
-    finally:
-        for child in children:
-            child.kill()
+@dataclass(frozen=True)
+class Ended:
+    """What became of every scenario: they mostly wait, so all of them at the same time."""
+
+    folder: Path
+    children: dict[str, list[Child]]
+    codes: dict[str, list[int]]
+
+    def pid(self, name: str, rank: int) -> int | None:
+        return self.children[name][rank].process.pid
+
+    def found(self, name: str, rank: int) -> dict[str, Any]:
+        return dict(json.loads((self.folder / f"{name}{rank}.json").read_text()))
 
 
 @pytest.fixture(scope="module")
-def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What three processes found in every scenario."""
-    folder = tmp_path_factory.mktemp("three")
-    children = launch(folder, 3, "agree", "torn", "stuck", "killed")
-    said = finish(children)
-    assert [child.returncode for child in children] == [0, -9, 0], said
-    return folder
-
-
-def found(folder: Path, name: str, rank: int) -> dict[str, Any]:
-    return dict(json.loads((folder / f"{name}{rank}.json").read_text()))
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    folder = tmp_path_factory.mktemp("teams")
+    children = {name: launch(folder, name) for name in WORLDS}
+    codes = {name: [child.end() for child in some] for name, some in children.items()}
+    for name in ("agree", "torn", "stuck"):
+        assert set(codes[name]) == {0}, [child.err.read_text() for child in children[name]]
+    return Ended(folder, children, codes)
 
 
 @pytest.mark.slow
-def test_all_know_in_the_same_step_that_one_was_asked_to_stop(three: Path) -> None:
+def test_all_know_in_the_same_step_that_one_was_asked_to_stop(ended: Ended) -> None:
     for rank in range(3):
-        assert found(three, "agree", rank)["words"] == [
+        assert ended.found("agree", rank)["words"] == [
             [step == 3, 3 * step + 3] for step in range(5)
         ]
 
 
 @pytest.mark.slow
-def test_values_of_all_processes(three: Path) -> None:
+def test_values_of_all_processes(ended: Ended) -> None:
     for rank in range(3):
-        here = found(three, "agree", rank)
+        here = ended.found("agree", rank)
         assert here["gathered"] == [{"rank": r} for r in range(3)]
         assert here["sum"] == [3.0, 3.0]
         assert here["mine"] == [1.0, rank]  # what was summed is left as it was
@@ -79,15 +76,15 @@ def test_values_of_all_processes(three: Path) -> None:
 
 
 @pytest.mark.slow
-def test_leaving_in_good_order_is_quick_and_accuses_nobody(three: Path) -> None:
-    assert max(found(three, "agree", rank)["leaving"] for rank in range(3)) < 2.5
+def test_leaving_in_good_order_is_quick_and_accuses_nobody(ended: Ended) -> None:
+    assert max(ended.found("agree", rank)["leaving"] for rank in range(3)) < 2.5
 
 
 @pytest.mark.slow
-def test_the_others_stop_with_the_message_of_the_one_that_failed(three: Path) -> None:
-    pid = found(three, "torn", 1)["pid"]
+def test_the_others_stop_with_the_message_of_the_one_that_failed(ended: Ended) -> None:
+    pid = ended.pid("torn", 1)
     for rank in (0, 2):
-        here = found(three, "torn", rank)
+        here = ended.found("torn", rank)
         assert here["kind"] == "RunError"
         assert f"rank 1 (pid {pid} on " in here["message"]
         assert "after step 7) stopped: clip7.mp4 is torn" in here["message"]
@@ -95,21 +92,22 @@ def test_the_others_stop_with_the_message_of_the_one_that_failed(three: Path) ->
 
 
 @pytest.mark.slow
-def test_a_process_that_lives_but_does_not_come_on_is_named(three: Path) -> None:
+def test_a_process_that_lives_but_does_not_come_on_is_named(ended: Ended) -> None:
     for rank in range(3):  # the one that was stuck learns it too
-        here = found(three, "stuck", rank)
+        here = ended.found("stuck", rank)
         assert "Stuck for" in here["message"], here
         assert "rank 2 (pid" in here["message"]
         assert "after step 3" in here["message"]
         assert "rank 0" not in here["message"] and "rank 1" not in here["message"]
-    assert found(three, "stuck", 0)["after"] < 9  # before the sleeper woke up
+    assert ended.found("stuck", 0)["after"] < 9  # before the sleeper woke up
 
 
 @pytest.mark.slow
-def test_a_killed_process_is_named_by_all_others(three: Path) -> None:
-    pid = found(three, "stuck", 1)["pid"]
+def test_a_killed_process_is_named_by_all_others(ended: Ended) -> None:
+    assert ended.codes["killed"] == [0, -signal.SIGKILL, 0]
+    pid = ended.pid("killed", 1)
     for rank in (0, 2):
-        here = found(three, "killed", rank)
+        here = ended.found("killed", rank)
         assert here["kind"] == "RunError"
         assert "No sign of life" in here["message"]
         assert f"rank 1 (pid {pid} on " in here["message"]
@@ -118,14 +116,11 @@ def test_a_killed_process_is_named_by_all_others(three: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_process_that_cannot_come_out_of_a_collective_is_ended(tmp_path: Path) -> None:
-    began = time.monotonic()
-    children = launch(tmp_path, 2, "blocked")
-    said = finish(children)
-    assert [child.returncode for child in children] == [-9, 1], said
-    assert time.monotonic() - began < 45
-    last = said[1].splitlines()[-1]
-    assert last.startswith("error: rank 0 (pid ") and "after step 4" in last, said[1]
+def test_a_process_that_cannot_come_out_of_a_collective_is_ended(ended: Ended) -> None:
+    assert ended.codes["blocked"] == [-signal.SIGKILL, 1]
+    last = ended.children["blocked"][1].err.read_text().splitlines()[-1]
+    pid = ended.pid("blocked", 0)
+    assert last.startswith(f"error: rank 0 (pid {pid} ") and "after step 4" in last, last
 
 
 def test_alone_everything_is_a_no_op() -> None:

@@ -1,4 +1,4 @@
-"""What the processes of tests/training/test_processes.py run: ``torchrun ... worker.py JSON``."""
+"""What the processes of tests/training/test_processes.py run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +79,8 @@ def train(
     }
 
 
-def main() -> None:
-    torch.set_num_threads(1)
-    scenarios = json.loads(sys.argv[1])
+def work(scenarios: Mapping[str, dict[str, Any]]) -> None:
+    """Train one scenario after another; each leaves what it came to in ``out``."""
     rank = os.environ.get("RANK", "0")
     for name, scenario in scenarios.items():
         out = Path(scenario["out"])
@@ -90,7 +90,3 @@ def main() -> None:
             print(f"{name}: rank {rank}: {e}", file=sys.stderr, flush=True)
             raise SystemExit(e.exit_code) from None
         (out / f"rank{rank}.json").write_text(json.dumps(found))
-
-
-if __name__ == "__main__":
-    main()

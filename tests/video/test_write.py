@@ -57,6 +57,15 @@ def test_key_frames_and_quality(tmp_path: Path) -> None:
     assert fine.stat().st_size > 3 * coarse.stat().st_size
 
 
+def test_uneven_frames_keep_their_times(tmp_path: Path) -> None:
+    ends = np.cumsum([0.04, 0.5, 0.033, 1001 / 30000, 0.1, 0.04, 0.2])
+    times = np.stack([np.concatenate([[0], ends[:-1]]), ends], axis=1)
+    for name, apart in (("a.mp4", 1 / 90_000), ("a.mkv", 1e-3)):
+        still = [np.zeros((48, 64, 3), np.uint8)] * 7  # what encoders like to reorder
+        path = write_video(tmp_path / name, still, 7 / ends[-1], times=times)
+        np.testing.assert_allclose(frame_index(path).times, times, atol=apart)
+
+
 def test_odd_sizes_are_padded_by_one(tmp_path: Path) -> None:
     path = write_video(tmp_path / "odd.mp4", [np.full((31, 45, 3), 200, np.uint8)] * 3, 25)
     ((_, picture),) = sweep(path, [2], transform=FrameTransform())

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from actionspace.errors import UsageError, did_you_mean
+from actionspace.tasks import known, known_to, task_of, verb
 
 if TYPE_CHECKING:
     from actionspace.datasets.check import Finding
@@ -126,31 +127,22 @@ def extract(
     Raises:
         UsageError: an unknown option.
     """
-    import inspect as python_inspect
-
     from actionspace.encoders.create import create_encoder
     from actionspace.features.extract import extract as run
     from actionspace.features.extract import views_of
     from actionspace.training.environment import pick_device
     from actionspace.training.inputs import resolve
 
-    _known(options, list(python_inspect.signature(run).parameters)[3:], "option")
+    known_to(run, options, skip=3)
     if isinstance(encoder, str):
         encoder = create_encoder(
             encoder, weights=None if weights is None else Path(weights), device=pick_device(device)
         )
     if views:
         base = views_of(encoder)
-        _known(views, [f.name for f in dataclasses.fields(base)], "view option")
+        known(views, [f.name for f in dataclasses.fields(base)], "view option")
         options["views"] = dataclasses.replace(base, **views)
     return run(resolve(source), encoder, Path(out), **options)
-
-
-def _known(given: Mapping[str, Any], names: Sequence[str], what: str) -> None:
-    for name in given:
-        if name not in names:
-            hint = did_you_mean(name, names) or f" Known: {', '.join(names)}."
-            raise UsageError(f"Unknown {what} '{name}'.{hint}")
 
 
 def train(
@@ -190,8 +182,7 @@ def train(
     """
     from actionspace.config import merge
     from actionspace.recipes.loader import load_recipe
-    from actionspace.tasks import verb
-    from actionspace.training.run import Run, next_run, stopped_run
+    from actionspace.training.run import next_run, stopped_run
 
     made = encoder if encoder is not None and not isinstance(encoder, str) else None
     if isinstance(encoder, str):
@@ -224,17 +215,14 @@ def evaluate(
     average: Literal["prob", "score"] | None = None,
     **options: Any,
 ) -> dict[str, Any]:
-    """Score a run or predictions; see :func:`actionspace.recognition.evaluate.evaluate`.
+    """Score a run or predictions, or anybody's file of detections.
 
-    Detections, which may be a file of anybody's: :func:`actionspace.localization.evaluate.evaluate`.
+    See ``evaluate`` in :mod:`actionspace.recognition.evaluate`, and for localization and
+    detections in :mod:`actionspace.localization.evaluate`.
     """
-    import inspect as python_inspect
-
-    from actionspace.tasks import task_of, verb
-
     run = verb(task_of(target), "evaluate", "evaluate")
     options |= {} if average is None else {"average": average}
-    _known(options, list(python_inspect.signature(run).parameters), "option")
+    known_to(run, options)
     metrics: dict[str, Any] = run(target, data, split=split, **options)
     return metrics
 
@@ -261,24 +249,30 @@ def load(run: PathLike) -> Model:
     return Model(Run.open(run))
 
 
-def predict(run: PathLike | Run, inputs: Any, **options: Any) -> Predictions:
+def predict(
+    run: PathLike | Run, inputs: Any, *, overlay: bool = False, **options: Any
+) -> Predictions:
     """Predict videos; see ``predictions`` in :mod:`actionspace.recognition.predict`, or for a run
     of localization in :mod:`actionspace.localization.predict`.
+
+    With ``overlay`` every video is written beside the predictions with its events under the
+    picture, see :mod:`actionspace.report.overlay`.
     """
-    import inspect as python_inspect
+    from actionspace.report.overlay import beside, write_overlays
 
-    from actionspace.tasks import task_of, verb
-
+    folder = beside(options.get("out")) if overlay else None
     predictions = verb(task_of(run), "predict", "predictions")
-    _known(options, list(python_inspect.signature(predictions).parameters)[2:], "option")
+    if options.get("mode") == "auto":
+        options.pop("mode")
+    known_to(predictions, options, skip=2)
     found: Predictions = predictions(run, inputs, **options)
+    if folder is not None:
+        write_overlays(found, folder)
     return found
 
 
 def summary(found: Predictions) -> str:
     """Say in a few lines what was predicted."""
-    from actionspace.tasks import verb
-
     return str(verb(found.labels.get("task", "recognition"), "predict", "summary")(found))
 
 
@@ -305,11 +299,9 @@ def export(
     **options: Any,
 ) -> Export:
     """Write a run as one ONNX or torch.export file; see :mod:`actionspace.recognition.export`."""
-    import inspect as python_inspect
-
     from actionspace.recognition.export import export as write
 
-    _known(options, list(python_inspect.signature(write).parameters)[4:], "option")
+    known_to(write, options, skip=4)
     return write(run, out, format=format, part=part, **options)
 
 
@@ -326,12 +318,10 @@ def fuse(
 
     ``weights`` may be written as ``"2:1"``.
     """
-    import inspect as python_inspect
-
     from actionspace.events.split_files import parse_ratio
     from actionspace.recognition.fuse import fuse as run
 
-    _known(options, list(python_inspect.signature(run).parameters)[5:], "option")
+    known_to(run, options, skip=5)
     share = None if weights is None else parse_ratio(weights)
     return run(predictions, out, weights=share, average=average, fit_on=fit_on, **options)
 
@@ -399,8 +389,7 @@ def convert(
 
     if recipe is not None:
         from actionspace.recipes.loader import load_recipe
-        from actionspace.tasks import verb
-        from actionspace.training.run import Run, next_run
+        from actionspace.training.run import next_run
 
         loaded = load_recipe(recipe)
         folder = Path(out) if out else next_run(loaded.name)

@@ -49,13 +49,13 @@ def _root(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option("--out", help="Folder to make.")] = Path("actionspace-demo"),
+    tour: Annotated[str, typer.Argument(help="recognize or localize")] = "recognize",
+    out: Annotated[Path | None, typer.Option("--out", help="Folder to make.")] = None,
 ) -> None:
-    """Real rat behaviour clips to a classifier and an ethogram, offline, in minutes."""
-    from actionspace.demo import run_demo
+    """Real rat behaviour clips to a classifier, or to a detector of bouts, offline, in minutes."""
+    from actionspace.demo import run
 
-    result = run_demo(out)
-    typer.echo(result.summary())
+    typer.echo(run(tour, out).summary())
 
 
 @app.command()
@@ -70,8 +70,7 @@ def prepare(
     """Turn a published data set into a manifest."""
     from actionspace import api
 
-    path = api.prepare(dataset, source, out, **key_values(options))
-    typer.echo(f"{path}")
+    typer.echo(f"{api.prepare(dataset, source, out, **key_values(options))}")
 
 
 @app.command()
@@ -221,14 +220,15 @@ def predict(
         Path, typer.Option("--out", help="Folder, or a .csv, .json or .boris file.")
     ] = Path("predictions"),
     mode: Annotated[str, typer.Option(help="auto, clip or untrimmed")] = "auto",
+    overlay: Annotated[
+        bool, typer.Option("--overlay", help="Videos with their events under the picture.")
+    ] = False,
 ) -> None:
     """Raw video in, events out."""
     from actionspace import api
 
-    given = key_values(options) | ({} if mode == "auto" else {"mode": mode})
-    found = api.predict(run, videos, out=out, **given)
-    typer.echo(api.summary(found))
-    typer.echo(f"{out}")
+    found = api.predict(run, videos, overlay=overlay, out=out, mode=mode, **key_values(options))
+    typer.echo(f"{api.summary(found)}\n{out}")
 
 
 @app.command()
@@ -288,8 +288,8 @@ def submit(
     from actionspace import api
 
     *given, manifest = sources
-    path = api.submit(given, manifest, annotations, out, challenge=challenge, **key_values(options))
-    typer.echo(f"{path}")
+    chosen = key_values(options)
+    typer.echo(f"{api.submit(given, manifest, annotations, out, challenge=challenge, **chosen)}")
 
 
 @app.command()

@@ -48,12 +48,13 @@ def _recipe_lines(pattern: str) -> list[dict[str, Any]]:
 
     lines = []
     for recipe in list_recipes(pattern):
-        figures = recipe.published.figures if recipe.published else []
+        reported = recipe.published.figures if recipe.published else []
+        figures = [f for f in reported if "@" not in f.metric]  # not one for each threshold
         lines.append(
             {
                 "name": recipe.name,
                 "dataset": recipe.dataset or "your own",
-                "encoder": recipe.encoder,
+                "encoder": recipe.encoder or "features are given",
                 "published": ", ".join(f"{f.metric} {f.value:g}" for f in figures),
                 "verified here": recipe.published.verified_here if recipe.published else "",
                 "description": recipe.description,
@@ -70,5 +71,6 @@ def _dataset_lines(pattern: str) -> list[dict[str, Any]]:
 
 def _weight_lines(pattern: str) -> list[dict[str, Any]]:
     from actionspace.encoders.weights import list_weights
+    from actionspace.localization.published import list_published
 
-    return [dataclasses.asdict(w) for w in list_weights(pattern)]
+    return [dataclasses.asdict(w) for w in (*list_weights(pattern), *list_published(pattern))]

@@ -29,6 +29,17 @@ def test_views_of_an_event_are_crop_major_then_clip() -> None:
     assert requests[4].frames.tolist() == requests[0].frames.tolist()
 
 
+@pytest.mark.parametrize("views", [SMALL, replace(SMALL, augment=5), replace(SMALL, spread=True)])
+def test_one_view_alone_is_what_it_is_among_all(views: Views) -> None:
+    index = _index(100, [])
+    every = views.requests_for_interval(index, 1.0, 3.0, "event", sample=7)
+    assert len(every) == views.n_views
+    for v, request in enumerate(every):
+        (alone,) = views.requests_for_interval(index, 1.0, 3.0, "event", sample=7, view=v)
+        assert alone.key == request.key and alone.box == request.box
+        assert alone.frames.tolist() == request.frames.tolist()
+
+
 def test_short_events_wrap_round_or_repeat() -> None:
     index = _index(100, [])
     one = replace(SMALL, geometry="center", clips=1)

@@ -1,4 +1,4 @@
-"""The tour: real rat behaviour clips to a classifier, an ethogram and a report, offline."""
+"""The tours: real rat behaviour clips to a classifier or a detector and a report, offline."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ import time
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from actionspace.errors import ActionspaceError
+from actionspace.errors import ActionspaceError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from actionspace.demo.localize import LocalizeDemoResult
+
+TOURS = ("recognize", "localize")
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,26 @@ class DemoResult:
 def _with_interval(metrics: dict[str, Any], name: str) -> tuple[float, float, float]:
     low, high = metrics.get(f"{name}_ci", (float("nan"), float("nan")))
     return metrics[name], low, high
+
+
+def run(tour: str = "recognize", out: Path | None = None) -> DemoResult | LocalizeDemoResult:
+    """Take a tour.
+
+    Args:
+        tour: ``recognize`` (clips to a classifier) or ``localize`` (long videos to events).
+        out: the folder to make; None = ``actionspace-demo`` or ``actionspace-demo-localize``.
+
+    Raises:
+        UsageError: there is no such tour.
+        ActionspaceError: ``out`` holds something that is not a demo.
+    """
+    if tour == "recognize":
+        return run_demo(out or Path("actionspace-demo"))
+    if tour != "localize":
+        raise UsageError(f"There is no demo '{tour}'.{did_you_mean(tour, TOURS)}")
+    from actionspace.demo.localize import run_localize
+
+    return run_localize(out or Path("actionspace-demo-localize"))
 
 
 def run_demo(out: Path) -> DemoResult:

@@ -1,10 +1,11 @@
-"""An untrimmed video made of real bouts: unseen clips joined, so that the truth is exact."""
+"""Untrimmed videos made of real bouts: clips joined in time, so that the truth is exact."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
     from actionspace.events.table import Events
 
 FPS = 25.0
+
+
+@dataclass(frozen=True)
+class Bout:
+    """Clips to be shown one after the other, and what happens in them; None = nothing."""
+
+    label: str | None
+    clips: tuple[Path, ...]
 
 
 def bouts(clips: pd.DataFrame, seed: int) -> list[pd.DataFrame]:
@@ -35,43 +44,68 @@ def bouts(clips: pd.DataFrame, seed: int) -> list[pd.DataFrame]:
     return [result[i] for i in rng.permutation(len(result))]
 
 
-def join_bouts(clips: Events, out: Path, seed: int = 0) -> Events:
-    """Write ``out/untrimmed.mp4`` from the clips' bouts and return its exact events.
+def join_bouts(clips: Events, out: Path, seed: int = 0, name: str = "untrimmed.mp4") -> Events:
+    """Write ``out/name`` from the clips' bouts and return its exact events.
 
     Args:
-        clips: clips of the test split, each a whole video with one label.
+        clips: each a whole video with one label.
         out: folder for the video.
         seed: same seed, same video.
+        name: of the video.
 
     Returns:
         Events of the one untrimmed video: contiguous bouts in seconds.
     """
-    import pandas as pd
+    table = clips.rows.merge(clips.videos[["video", "group"]], on="video")
+    plan = [
+        Bout(str(bout["label"].iloc[0]), tuple(clips.path(video) for video in bout["video"]))
+        for bout in bouts(table, seed)
+    ]
+    return join(plan, out, name)
 
+
+def join(plan: Sequence[Bout], out: Path, name: str, *, size: int | None = None) -> Events:
+    """Write a video of bouts, at 25 frames per second, and return its exact events.
+
+    Args:
+        plan: the bouts in order; those in which nothing happens make no event.
+        out: folder for the video.
+        name: of the video.
+        size: squeeze every frame to a square of this side; None = clips are of one size.
+    """
     from actionspace.events.table import Events
-    from actionspace.video.index import frame_index
-    from actionspace.video.sweep import sweep
-    from actionspace.video.transform import FrameTransform
     from actionspace.video.write import write_video
 
-    table = clips.rows.merge(clips.videos[["video", "group"]], on="video")
-    plan = bouts(table, seed)
-    spans: list[dict[str, object]] = []
+    spans: list[dict[str, Any]] = []
 
     def frames() -> Iterator[np.ndarray]:
         shown = 0
         for bout in plan:
             start = shown
-            for video in bout["video"]:
-                path = clips.path(video)
-                index = frame_index(path)
-                whole = range(len(index))
-                for _, frame in sweep(path, whole, transform=FrameTransform(), index=index):
+            for clip in bout.clips:
+                for frame in _evenly(clip, size):
                     shown += 1
                     yield frame
-            label = bout["label"].iloc[0]
-            spans.append({"start": start / FPS, "end": shown / FPS, "label": label})
+            if bout.label is not None:
+                span = {"start": start / FPS, "end": shown / FPS, "label": bout.label}
+                spans.append({"video": name, **span})
+        lasting.append(shown / FPS)
 
-    write_video(out / "untrimmed.mp4", frames(), fps=FPS)
-    rows = pd.DataFrame(spans).assign(video="untrimmed.mp4")
-    return Events.from_frames(rows, root=out)
+    lasting: list[float] = []
+    write_video(out / name, frames(), fps=FPS, options={"preset": "veryfast"})
+    video = {"video": name, "duration": lasting[0], "fps": FPS}
+    return Events.from_frames(spans, [video], root=out)
+
+
+def _evenly(clip: Path, size: int | None) -> Iterator[np.ndarray]:
+    """Yield the frames of a clip, some of them twice or not at all to make 25 per second."""
+    from actionspace.video.index import frame_index
+    from actionspace.video.sweep import sweep
+    from actionspace.video.transform import FrameTransform
+
+    index = frame_index(clip)
+    middles = (np.arange(round(index.duration * FPS)) + 0.5) / FPS
+    wanted = np.bincount([index.frame_at(t) for t in middles], minlength=len(index))
+    transform = FrameTransform(size=size)
+    for number, frame in sweep(clip, np.flatnonzero(wanted), transform=transform, index=index):
+        yield from [frame] * int(wanted[number])

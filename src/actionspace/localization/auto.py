@@ -1,8 +1,8 @@
 """Lengths of the network chosen from the training videos and their events.
 
 What a level of the pyramid learns is told by the distance from a point to the farther end of its
-event. A point near the middle is half the event's length from both ends, one near an end almost all
-of it, so the ranges have to reach from half the shortest length to the longest.
+event. Points near the middle learn it, which are half of its length from both ends. So the last
+range, which has no end, begins below half the length of long events.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def choose_lengths(
     lengths = np.asarray(events, dtype=np.float64)
     reach = float(np.quantile(lengths, config.coverage)) / 2
     levels = 1 + max(0, math.ceil(math.log2(max(reach, 1.0) / FIRST)))
-    levels = min(max(levels + 1, LEAST), MOST)
+    levels = min(max(levels, LEAST), MOST)
     bounds = [0.0, *(FIRST * 2**i for i in range(levels - 1)), UNBOUNDED]
     ranges = tuple((bounds[i], bounds[i + 1]) for i in range(levels))
     longest = max(videos)
@@ -66,7 +66,7 @@ def choose_lengths(
         f"{_rows(lengths.max())} rows (half of them at most {_rows(np.median(lengths))}), training "
         f"videos {min(videos)} to {longest} rows.",
         f"Regression ranges of {levels} levels: {_told(ranges)}. The last one has no end, so that "
-        f"no event is too long; {100 * config.coverage:.0f} % of the events have both ends within "
+        f"no event is too long; {100 * config.coverage:.0f} % of the events last up to "
         f"{_rows(2 * reach)} rows.",
         f"Training windows of {max_length} rows ({max_length * seconds:.0f} s): "
         + ("whole videos" if max_length >= longest else "parts of the longer videos")
@@ -76,7 +76,8 @@ def choose_lengths(
     if np.median(lengths) < SHORT:
         notes.append(
             f"Half of the events are shorter than {SHORT:g} rows, so that their ends are hard to "
-            f"place. Make rows denser, e.g. rows.hop={_hop(seconds, float(np.median(lengths)))}."
+            f"place. Make rows denser (a smaller rows.hop): one every "
+            f"{seconds * float(np.median(lengths)) / SHORT:.2g} s would do."
         )
     return ModelConfig.model_validate(chosen), notes
 
@@ -91,10 +92,6 @@ def _window(model: ModelConfig, levels: int, rows: int) -> int:
         if (window // 2 * 2) * 2 ** (levels - 1) <= max(rows, 1):
             return window
     return fitting[-1]
-
-
-def _hop(seconds: float, rows: float) -> str:
-    return f"HOP with rows of {seconds * max(rows, 0.5) / SHORT:.2g} s"
 
 
 def _rows(value: float) -> str:

@@ -162,6 +162,13 @@ class FeatureSamples:
         found = every(self._features.get(video), rows.every)
         if rows.length is not None:
             found = fixed_length(found, rows.length)
+        dim = self._features.dim
+        if found.features.ndim == 2 and found.features.shape[1] != dim:
+            raise StoreError(
+                f"'{video}' has {found.features.shape[1]} numbers in a row, the features of the "
+                f"other videos have {dim}: they are of another make, or transposed "
+                f"(files.transpose=true)."
+            )
         seconds, labels = self._events.get(video, _NONE)
         duration = self._duration[video]
         if duration != duration:

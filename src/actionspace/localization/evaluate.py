@@ -35,6 +35,7 @@ def evaluate(
     protocol: str | None = None,
     checkpoint: str | None = None,
     column: str | None = None,
+    class_scores: str | None = None,
     weights: str | None = None,
     device: str | None = None,
 ) -> dict[str, Any]:
@@ -55,13 +56,15 @@ def evaluate(
             ``ego4d_mq``; None = the recipe's.
         checkpoint: weights that were kept while training, e.g. ``epoch_034``.
         column: head column of the truth; None = the run's, or the only one.
+        class_scores: of a run that finds proposals, the file that names their classes, see
+            ``suppression.class_scores``.
         weights, device: where the encoder's weights are and where all runs, if not as in the
             recipe.
 
     Raises:
         RunError: the target is none of these, or its features cannot be had.
         DataError: the manifest has no such split or no truth.
-        UsageError: an unknown protocol.
+        UsageError: an unknown protocol; class scores for a run that tells classes apart.
     """
     path = target.path if isinstance(target, Run) else Path(target)
     if path.is_file():
@@ -72,6 +75,7 @@ def evaluate(
         return metrics
     run = Run.open(path)
     recipe = with_protocol(recipe_of(run, weights=weights, device=device), protocol, bootstrap)
+    recipe = _with_class_scores(recipe, class_scores)
     name = split or "test"
     given, root = manifest_of(run, recipe, data)
     predictions = predict_split(
@@ -94,6 +98,15 @@ def evaluate(
     return metrics
 
 
+def _with_class_scores(recipe: LocalizationRecipe, file: str | None) -> LocalizationRecipe:
+    if file is None:
+        return recipe
+    if len(recipe.classes or ()) != 1:
+        raise UsageError(f"class_scores={file}: this run tells classes apart by itself.")
+    how = recipe.suppression.model_copy(update={"class_scores": file})
+    return recipe.model_copy(update={"suppression": how})
+
+
 def predict_split(
     run: Run,
     recipe: LocalizationRecipe,
@@ -108,7 +121,7 @@ def predict_split(
     """Detect events in the videos of one split (or all, where the manifest has no splits)."""
     from actionspace.localization.data import load
     from actionspace.localization.infer import infer
-    from actionspace.localization.saved import classes_of, load_network
+    from actionspace.localization.saved import load_network
 
     events, its_features = load(given, root)
     if own:
@@ -118,10 +131,22 @@ def predict_split(
     encoding = encoding_of(run, recipe, features, use_stored=own)
     source = encoding.source(events, its_features)
     network = load_network(run, recipe, checkpoint=checkpoint, device=encoding.device)
-    found = infer(network, source, events, recipe, classes_of(run, recipe.column))
+    found = infer(network, source, events, recipe, names_of(run, recipe, events))
     about = {"split": split, "run": run.path.name, "threshold": threshold_of(run, recipe)}
     found.labels.update(about, encoder=encoding.describe())
     return found
+
+
+def names_of(run: Run, recipe: LocalizationRecipe, events: Events) -> list[str]:
+    """Return the class names of a run; of one that knows numbers only, those of the manifest."""
+    from actionspace.datasets.class_order import class_order
+    from actionspace.localization.saved import classes_of
+
+    known = classes_of(run, recipe.column)
+    if known != [str(i) for i in range(len(known))] or recipe.column not in events.heads:
+        return known
+    names = class_order(events, recipe.column)
+    return names if len(names) == len(known) else known
 
 
 def measure_predictions(

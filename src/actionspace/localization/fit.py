@@ -119,7 +119,7 @@ def _loop(found: Prepared, run: Run, resume: bool) -> tuple[LocalizationTask, Ou
     if empty:
         names = ", ".join(found.classes[i] for i in empty[:10])
         more = f" and {len(empty) - 10} more" if len(empty) > 10 else ""
-        found.say(f"{len(empty)} classes have no training event: {names}{more}.")
+        found.say(f"Classes without a training event: {names}{more}. They are never predicted.")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.training.seed)
         model = Localizer(recipe, dim, len(found.classes), empty)

@@ -176,6 +176,7 @@ class AutoConfig(Config):
     """Choose ``max_length``, the number of levels, their ``regression_ranges`` and
     ``buffer_factor``, and say why."""
     coverage: float = Field(default=0.95, gt=0, le=1)
-    """Share of the training events that the longest finite range reaches."""
+    """Share of the training events, shortest first, by which the number of levels is chosen: the
+    others count as no longer than these."""
     most_rows: PositiveInt = 2304
     """Longest training window that is chosen, in rows."""

@@ -52,6 +52,8 @@ class Prepared:
 
     def has(self, split: str) -> bool:
         """Whether a split has events."""
+        if split not in set(self.events.videos["split"]):
+            return False
         return bool(len(labelled(self.events.select(split=split), self.recipe.column)))
 
     @property
@@ -167,7 +169,7 @@ def _check(found: Prepared) -> None:
     column = found.recipe.column
     known = set(found.events.select(split="train").classes(column))
     if len(found.classes) > 1:
-        for split in ("val", "test"):
+        for split in filter(found.has, ("val", "test")):
             unseen = sorted(set(found.events.select(split=split).classes(column)) - known)
             if unseen:
                 found.say(

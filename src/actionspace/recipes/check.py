@@ -8,9 +8,10 @@ from pathlib import Path
 from actionspace.datasets.check import Finding
 from actionspace.encoders.create import list_encoders
 from actionspace.errors import ActionspaceError, did_you_mean
+from actionspace.localization.recipe import LocalizationRecipe
+from actionspace.recipes.check_localization import check_localization
 from actionspace.recipes.check_training import check_training
-from actionspace.recipes.loader import load_recipe
-from actionspace.recognition.recipe import RecognitionRecipe
+from actionspace.recipes.loader import Recipe, load_recipe
 
 
 def check_recipe(name: str | os.PathLike[str]) -> list[Finding]:
@@ -30,10 +31,13 @@ def check_recipe(name: str | os.PathLike[str]) -> list[Finding]:
         *_encoder_findings(recipe, where),
         *_data_findings(recipe, where),
         *check_training(recipe, where),
+        *(check_localization(recipe, where) if isinstance(recipe, LocalizationRecipe) else ()),
     ]
 
 
-def _encoder_findings(recipe: RecognitionRecipe, where: str) -> list[Finding]:
+def _encoder_findings(recipe: Recipe, where: str) -> list[Finding]:
+    if recipe.encoder is None:  # features are given
+        return []
     name = recipe.encoder.removeprefix("untrained:")
     if ":" in name:  # anyone's own module:fn
         return []
@@ -51,11 +55,11 @@ def _encoder_findings(recipe: RecognitionRecipe, where: str) -> list[Finding]:
     return []
 
 
-def _data_findings(recipe: RecognitionRecipe, where: str) -> list[Finding]:
+def _data_findings(recipe: Recipe, where: str) -> list[Finding]:
     if recipe.data is None:
         source = f"actionspace prepare {recipe.dataset} SOURCE" if recipe.dataset else "your own"
         message = f"no data is set; give data=MANIFEST when training ({source})."
         return [Finding("note", "data", message, where)]
-    if not Path(recipe.data).exists():
+    if not Path(recipe.data).exists() and ":" not in recipe.data:  # else anyone's module:fn
         return [Finding("error", "data", f"the manifest {recipe.data} does not exist.", where)]
     return []

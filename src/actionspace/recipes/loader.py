@@ -9,13 +9,19 @@ from typing import Any
 
 from actionspace.config import merge, parse, read_yaml
 from actionspace.errors import ConfigError, UsageError, did_you_mean
+from actionspace.localization.recipe import LocalizationRecipe
 from actionspace.recognition.recipe import RecognitionRecipe
 
+Recipe = RecognitionRecipe | LocalizationRecipe
+
 FOLDER = Path(__file__).parent
-TASKS = {"recognition": RecognitionRecipe}
+TASKS: dict[str, type[Recipe]] = {
+    "recognition": RecognitionRecipe,
+    "localization": LocalizationRecipe,
+}
 
 
-def list_recipes(pattern: str = "*") -> list[RecognitionRecipe]:
+def list_recipes(pattern: str = "*") -> list[Recipe]:
     """Return the packaged recipes whose name matches a glob, own-data ones first."""
     import fnmatch
 
@@ -31,7 +37,7 @@ def recipe_names() -> list[str]:
 
 def load_recipe(
     name: str | os.PathLike[str] | Mapping[str, Any], overrides: Sequence[str] = ()
-) -> RecognitionRecipe:
+) -> Recipe:
     """Load a recipe.
 
     Args:

@@ -91,12 +91,13 @@ class ClipSamples:
         start, end = self._times[event].tolist()
         watch = Stopwatch(source.path, self._time_limit or patience(source.path))
         frames = self._indexes.get(source.path, watch)
-        requests = views.requests_for_interval(
-            frames, start, end, crop=source.crop, sample=self._draw(source, start, end)
+        view = epoch % views.n_views if self._view is None else int(self._view[index])
+        sample = self._draw(source, start, end)
+        request = views.requests_for_interval(
+            frames, start, end, crop=source.crop, sample=sample, view=view
         )
-        view = epoch % views.n_views if self._view is None else self._view[index]
         transform = views.transform(source.crop)
-        [clip] = iter_clips(source.path, [requests[view]], transform, index=frames, watch=watch)
+        [clip] = iter_clips(source.path, request, transform, index=frames, watch=watch)
         return torch.from_numpy(clip.frames), self._targets[event]
 
     def collate(self, samples: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:

@@ -125,7 +125,7 @@ def _read_all(folders: Sequence[tuple[str, Path]]) -> tuple[dict[str, Prediction
     read, warnings = {}, []
     for name, path in folders:
         try:
-            read[name] = read_predictions(path)
+            read[name] = read_predictions(path).told()
         except ActionspaceError as e:
             warnings.append(f"The predictions '{name}' are left out: {e}")
     return read, warnings

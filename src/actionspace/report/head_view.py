@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from actionspace.errors import ActionspaceError
 from actionspace.report import provenance, results
+from actionspace.report.detection_view import DetectionView, detection_view
+from actionspace.report.detection_view import lead as detection_lead
 from actionspace.report.ethogram import Ethogram, ethogram
 from actionspace.report.figures_svg import clock
 from actionspace.report.measures import Measure, headline, is_over_time, measures
@@ -85,6 +87,7 @@ class HeadView:
     clips: tuple[ClipGuess, ...]
     n_clips: int
     distribution: provenance.Distribution | None
+    detection: DetectionView | None
     missing: Mapping[str, str]
 
 
@@ -107,7 +110,9 @@ def head_view(found: Found, head: str, *, several: bool) -> HeadView:
     counts = None
     if found.events is not None and head in found.events.heads:
         counts = provenance.distribution(found.events, head, classes, folds)
+    detected = detection_view(metrics)
     lead = _lead(every, data, folds or (counts is not None and counts.apart))
+    lead = lead or (detection_lead(metrics) if detected else "")
     return HeadView(
         name=head if several else "",
         lead=f"{head}: {lead}" if several and lead else lead,
@@ -123,6 +128,7 @@ def head_view(found: Found, head: str, *, several: bool) -> HeadView:
         clips=tuple(clips[:MOST_CLIPS]),
         n_clips=len(clips),
         distribution=counts,
+        detection=detected,
         missing=_missing(metrics, data, wrong, laid, clips, found.events),
     )
 

@@ -38,6 +38,12 @@ MEANS = {
     "segmental_f1@0.50": "bouts found with half of them overlapping or more",
     "edit_score": "order of the bouts, 0 to 100",
 }
+DETECTED = {
+    "map": "how well detections of a class rank right ones before wrong ones, mean over overlaps",
+    "map@0.50": "the same, where half of detection and event together is common to both",
+    "recall1x@0.50": "events that as many best detections reach",
+}
+"""What the measures of detections say."""
 NO_PERCENT = ("cohen_kappa", "kendall_tau", "edit_score", "mcc", "r2")
 
 
@@ -78,6 +84,7 @@ def measures(metrics: Mapping[str, Any], chance: Mapping[str, float]) -> list[Me
     Intervals are read from ``<name>_ci`` or from ``intervals``, chance from ``chance``.
     """
     stored_chance, intervals = metrics.get("chance") or {}, metrics.get("intervals") or {}
+    means = DETECTED if "errors" in metrics else MEANS
     found = []
     for key, value in metrics.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not _is_measure(key):
@@ -91,7 +98,7 @@ def measures(metrics: Mapping[str, Any], chance: Mapping[str, float]) -> list[Me
                 low,
                 high,
                 stored_chance.get(key, chance.get(key)),
-                MEANS.get(key, ""),
+                means.get(key, ""),
             )
         )
     rank = {key: i for i, key in enumerate((*HEADLINES, *OVER_TIME))}
@@ -105,7 +112,7 @@ def is_over_time(measure: Measure) -> bool:
 
 def headline(every: Sequence[Measure]) -> list[Measure]:
     """Return the measures that are shown big, four at most."""
-    chosen = [m for m in every if m.key in (*HEADLINES, *OVER_TIME)]
+    chosen = [m for m in every if m.key in (*HEADLINES, *OVER_TIME, *DETECTED)]
     return chosen[:4] or list(every[:4])
 
 
@@ -121,6 +128,9 @@ def name_of(key: str) -> str:
         return NAMES[key]
     if key.startswith("segmental_f1@"):
         return f"Segmental F1 @ {key.partition('@')[2]}"
+    if found := re.fullmatch(r"(map|recall(\d+)x)@([\d.]+)", key):
+        what = f"Recall@{found[2]}x" if found[2] else "mAP"
+        return f"{what} at overlap {found[3]}"
     text = re.sub(r"\btop(\d)", r"top-\1", key.replace("_", " ").replace("f1", "F1"))
     return text[:1].upper() + text[1:]
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from actionspace.errors import UsageError
+
 if TYPE_CHECKING:
     from actionspace.events.table import Events
     from actionspace.report.strip import Row
@@ -17,6 +19,17 @@ if TYPE_CHECKING:
 
 #: Narrower pictures are enlarged, so that names can be read.
 LEAST_WIDTH = 320
+
+
+def beside(out: str | os.PathLike[str] | None) -> Path:
+    """Return the folder for the overlays of predictions that go to ``out``.
+
+    Raises:
+        UsageError: they go nowhere.
+    """
+    if out is None:
+        raise UsageError("overlay=True writes videos: say where with out=FOLDER.")
+    return Path(out) if Path(out).suffix == "" else Path(out).parent
 
 
 def write_overlays(found: Predictions, folder: str | os.PathLike[str]) -> list[Path]:

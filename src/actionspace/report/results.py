@@ -97,6 +97,8 @@ def scored(predictions: Predictions, head: str) -> Scored | None:
 
     from actionspace.events.table import split_labels
 
+    if predictions.labels.get("task") == "localization":
+        return None  # a detection is no event that was asked for
     tables = [_clips(predictions, head), *_annotated(predictions, head)]
     rows = pd.concat([t for t, _ in tables], ignore_index=True)
     values = np.concatenate([v for _, v in tables])

@@ -204,11 +204,13 @@ class Strip:
             x += _wide(score, self.letter) + 2 * self.pad
 
     def _cursor(self, draw: ImageDraw.ImageDraw, x: int) -> None:
-        """Draw the line at the present through all bars."""
-        top, wide = self._tops[0] + self._line - 2, max(2, self.letter // 8)
+        """Draw the line at the present through the bars, but not through the words."""
+        wide = max(2, self.letter // 8)
         left = min(max(x - wide // 2, 1), self.width - wide - 1)
-        draw.rectangle((left - 1, top, left + wide, self._axis), DARK.paper)
-        draw.rectangle((left, top, left + wide - 1, self._axis), "#ffffff")
+        for row, top in zip(self.rows, self._tops, strict=True):
+            y, tall = top + self._line, len(row.tracks) * (self.bar + 1)
+            draw.rectangle((left - 1, y - 2, left + wide, y + tall), DARK.paper)
+            draw.rectangle((left, y - 2, left + wide - 1, y + tall), "#ffffff")
 
     def _frame(self, draw: ImageDraw.ImageDraw, window: Window) -> None:
         """Frame the part of the whole video that is shown."""

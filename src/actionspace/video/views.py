@@ -127,8 +127,9 @@ class Views:
         crop: Box | None = None,
         epoch: int = 0,
         sample: int = 0,
+        view: int | None = None,
     ) -> list[ClipRequest]:
-        """Return ``n_views`` requests with keys ``(key, view)`` for one event.
+        """Return ``n_views`` requests with keys ``(key, view)`` for one event, or one of them.
 
         The event's frames are treated as a video of their own: offsets are spread (or drawn) over
         them, and a clip longer than the event wraps round or repeats. ``start`` and ``end`` in
@@ -141,8 +142,8 @@ class Views:
         width, height = self.transform(crop).output_size(index.width, index.height)
         if self.augment:
             return [
-                self._random_request(native, width, height, key, (epoch, sample, view))
-                for view in range(self.augment)
+                self._random_request(native, width, height, key, (epoch, sample, v))
+                for v in (range(self.augment) if view is None else [view])
             ]
         if self.spread:
             clips = [self._spread(native)] * self.clips
@@ -151,7 +152,8 @@ class Views:
             clips = [self._frames(native, int(offset), self.out_of_bound) for offset in offsets]
         boxes = self._boxes(width, height)
         pairs = [(box, frames) for box in boxes for frames in clips]
-        return [ClipRequest((key, v), frames, box) for v, (box, frames) in enumerate(pairs)]
+        requests = [ClipRequest((key, v), frames, box) for v, (box, frames) in enumerate(pairs)]
+        return requests if view is None else [requests[view]]
 
     def requests_dense(
         self,

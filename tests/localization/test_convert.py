@@ -1,0 +1,88 @@
+"""A published checkpoint becomes a run that evaluates."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from actionspace import api
+from actionspace.config import write_yaml
+from actionspace.errors import RunError, UsageError, WeightsError
+from actionspace.localization.convert import run_from_checkpoint
+from actionspace.localization.keys import published_state
+from actionspace.localization.model import ActionFormer
+from actionspace.localization.saved import load_network
+from tests.localization import untrimmed
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """A file as the original writes it: names with ``module.``, weights and their average."""
+    states = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        states.append(ActionFormer(untrimmed.recipe().model, untrimmed.DIM, 2).state_dict())
+    path = tmp_path / "epoch_034.pth.tar"
+    content: dict[str, Any] = {"epoch": 34, "state_dict": published_state(states[0])}
+    torch.save(content | {"state_dict_ema": published_state(states[1]), "optimizer": {}}, path)
+    return path
+
+
+def test_the_averaged_weights_are_taken(checkpoint: Path, tmp_path: Path) -> None:
+    recipe = untrimmed.recipe()
+    averaged = run_from_checkpoint(checkpoint, recipe, tmp_path / "run")
+    raw = run_from_checkpoint(checkpoint, recipe, tmp_path / "raw", average=False)
+    for run, key in ((averaged, "state_dict_ema"), (raw, "state_dict")):
+        state = torch.load(checkpoint, weights_only=True)[key]
+        for name, value in load_network(run, recipe).state_dict().items():
+            torch.testing.assert_close(value, state[f"module.{name}"], rtol=0, atol=0)
+
+
+def test_convert_then_evaluate(checkpoint: Path, tmp_path: Path) -> None:
+    events = untrimmed.make(tmp_path / "data", videos=6)
+    write_yaml(tmp_path / "recipe.yaml", untrimmed.recipe())
+    out = api.convert(checkpoint, recipe=tmp_path / "recipe.yaml", out=tmp_path / "run")
+    metrics = api.evaluate(
+        out, data=tmp_path / "data" / "events.csv", features=tmp_path / "data" / "features"
+    )
+    assert metrics["protocol"]["classes"] == list(untrimmed.CLASSES)
+    assert metrics["left_out"]["predictions_of_unknown_classes"] == 0
+    assert len(events.select(split="test").videos) == metrics["protocol"]["videos"]
+
+
+def test_names_are_taken_from_the_manifest(checkpoint: Path, tmp_path: Path) -> None:
+    untrimmed.make(tmp_path / "data", videos=6)
+    data = tmp_path / "data" / "events.csv"
+    run = run_from_checkpoint(checkpoint, untrimmed.recipe(), tmp_path / "run", data=data)
+    assert run.labels["heads"]["label"]["classes"] == list(untrimmed.CLASSES)
+    with pytest.raises(UsageError, match="2 classes apart; 3 names"):
+        run_from_checkpoint(
+            checkpoint, untrimmed.recipe(), tmp_path / "other", classes=["a", "b", "c"]
+        )
+
+
+def test_another_network_is_named(checkpoint: Path, tmp_path: Path) -> None:
+    other = untrimmed.recipe(model={"head_dim": 24})
+    with pytest.raises(RunError, match=r"cls_head.*expected"):
+        run_from_checkpoint(checkpoint, other, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+class Danger:
+    def __reduce__(self) -> Any:
+        return print, ("never",)
+
+
+def test_nothing_in_a_file_is_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "bad.pth.tar"
+    path.write_bytes(pickle.dumps({"state_dict": Danger()}, protocol=2))
+    with pytest.raises(WeightsError, match="without running code"):
+        run_from_checkpoint(path, untrimmed.recipe(), tmp_path / "run")
+    assert "never" not in capsys.readouterr().out
+    torch.save({"state_dict_ema": {"module.fc.weight": torch.zeros(2)}}, path)
+    with pytest.raises(WeightsError, match="ActionFormer"):
+        run_from_checkpoint(path, untrimmed.recipe(), tmp_path / "run")

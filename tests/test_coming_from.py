@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -10,10 +11,12 @@ from pathlib import Path
 import pytest
 import typer
 
+import actionspace as A
 from actionspace.cli import app, main
 from actionspace.recipes.loader import load_recipe
-from tests.datasets import layouts
+from tests.datasets import layouts, untrimmed_layouts
 from tests.recipes.small import FAST, TINY, few_videos
+from tests.recipes.test_every_localization_recipe import smaller
 
 DOC = (Path(__file__).resolve().parents[1] / "docs" / "coming-from.md").read_text(encoding="utf-8")
 SMALL = [TINY, *FAST]
@@ -35,6 +38,8 @@ def is_dry(words: list[str]) -> bool:
         published
         or words[0] == "submit"  # tests/recognition/test_epic.py does
         or "split=published" in words
+        or any(w.endswith(("_published", ".tar.gz")) for w in words)  # see tests/localization
+        or any(w.startswith("raw=") for w in words)  # tests/datasets/test_untrimmed.py does
         or any(w.startswith("weights=") or "checkpoints/" in w for w in words)
     )
 
@@ -54,11 +59,35 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run("train linear_probe data=manifest.csv --out runs/mine")
     for name in ("rgb", "flow"):  # what the recipes of EPIC-KITCHENS leave, see test_every_recipe
         shutil.copytree(folder / "runs" / "mine", folder / "runs" / name)
+    localization(folder)
     videos = sorted((folder / "sources" / "chimpbehave").rglob("*.mp4"))
     (folder / "long_video.mp4").write_bytes(videos[0].read_bytes())
     (folder / "videos").mkdir()
     (folder / "videos" / "a.mp4").write_bytes(videos[1].read_bytes())
     return folder
+
+
+def localization(folder: Path) -> None:
+    """Sources of untrimmed videos, a small run, under every name it has, and what others found."""
+    for name, make in untrimmed_layouts.LAYOUTS.items():
+        make(folder / "sources" / name.replace("-", "_").removesuffix("_mq"))
+    source, manifest = folder / "sources" / "thumos14", folder / "thumos14.csv"
+    A.prepare("thumos14", source, manifest, features="i3d_features")
+    small = [*smaller(load_recipe("thumos14_i3d")), "evaluation.bootstrap=20"]  # type: ignore[arg-type]
+    small += ["training.epochs=2", "training.checkpoint.every_epochs=1"]
+    first = folder / "runs" / "thumos14"
+    A.train("thumos14_i3d", data=manifest, out=first, overrides=small)
+    for name in ("activitynet13", "activitynet13_i3d", "verbs", "nouns", "ego4d"):
+        shutil.copytree(first, folder / "runs" / name)
+    found = A.read_events(manifest).select(split="test").rows
+    columns = {
+        "video-id": found["video"].tolist(),
+        "t-start": found["start"].tolist(),
+        "t-end": found["end"].tolist(),
+        "label": [0] * len(found),
+        "score": [0.5] * len(found),
+    }
+    (folder / "eval_results.json").write_text(json.dumps(columns), encoding="utf-8")
 
 
 def same(words: list[str]) -> str:
@@ -125,3 +154,24 @@ def test_the_results_table_says_what_the_recipes_say() -> None:
         assert (float(top5) if top5 else None) == figures.get("top5_accuracy")
         assert float(hours) == published.training_hours
         assert int(trainable.replace(",", "")) == published.trainable_parameters
+
+
+def test_the_tables_of_localization_say_what_the_recipes_say() -> None:
+    """Thresholds in the head, in rows the figures at them and their mean."""
+    part = DOC.split("## ActionFormer")[1].split("### Results tables")[1]
+    seen = 0
+    for table in part.split("| recipe |")[1:]:
+        front = "map" if seen < 11 else "recall1x"
+        head, *rows = [line for line in table.splitlines() if "|" in line and "---" not in line]
+        thresholds = [float(c) for c in head.split("|") if c.strip().startswith("0.")]
+        for row in rows:
+            name, *cells = [c.strip(" `") for c in row.strip("|").split("|")]
+            published = load_recipe(name).published
+            assert published is not None
+            figures = {f.metric: f.value for f in published.figures}
+            told = [float(c) for c in cells]
+            at = [figures[f"{front}@{t:.2f}"] for t in thresholds]
+            assert told[:-1] == at
+            assert told[-1] == figures.get(front, pytest.approx(sum(at) / len(at), abs=0.015))
+            seen += 1
+    assert seen == 11 + 6

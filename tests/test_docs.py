@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 from actionspace.events.table import Events
+from actionspace.localization.recipe import LocalizationRecipe
 from actionspace.recipes.loader import load_recipe
 from actionspace.recognition.recipe import RecognitionRecipe
 
@@ -48,6 +50,32 @@ def test_options_of_the_training_page_exist() -> None:
                 model = getattr(model, part)
             seen += 1
     assert seen > 20
+
+
+def test_commands_of_the_localization_page_parse() -> None:
+    from tests.test_coming_from import parse
+
+    page = (REPO / "docs" / "localization.md").read_text(encoding="utf-8")
+    found = [line for line in page.splitlines() if line.startswith("actionspace ")]
+    assert len(found) >= 12
+    for line in found:
+        parse(shlex.split(line)[1:])
+
+
+def test_options_and_recipes_of_the_localization_page_exist() -> None:
+    page = (REPO / "docs" / "localization.md").read_text(encoding="utf-8")
+    tables = [line for line in page.splitlines() if line.startswith("| `")]
+    names = [name for line in tables for name in re.findall(r"`([\w.]+)`", line.split(" | ")[0])]
+    recipes = [name for name in names if re.match(r"(thumos|activitynet|epic100|ego4d)", name)]
+    assert len(recipes) == 10  # and `_noun`
+    for name in recipes:
+        assert isinstance(load_recipe(name), LocalizationRecipe)
+    options = [name for name in names if name not in recipes and name != "_noun"]
+    assert len(options) > 25
+    for name in options:
+        model: Any = LocalizationRecipe()
+        for part in name.split("."):
+            model = getattr(model, part)
 
 
 def test_two_annotators_are_compared(

@@ -84,7 +84,7 @@ def inspect(videos: PathLike | Sequence[PathLike], *, exact: bool = True) -> lis
 
 
 def check(target: PathLike, *, open_videos: bool = True) -> list[Finding]:
-    """Find what is wrong with a manifest or a recipe before any training."""
+    """Find what is wrong with a manifest, a recipe or a published archive before any training."""
     from actionspace.recipes.loader import recipe_names
 
     text = os.fspath(target)
@@ -96,7 +96,10 @@ def check(target: PathLike, *, open_videos: bool = True) -> list[Finding]:
         hint = did_you_mean(text, recipe_names())
         raise UsageError(f"'{text}' is neither a file nor a recipe.{hint}")
     from actionspace.datasets.check import check_manifest
+    from actionspace.localization.published import check_archive, known_md5
 
+    if known_md5(text) is not None:
+        return check_archive(text)
     return check_manifest(read_events(text, allow_outside=True), files=open_videos)
 
 
@@ -299,10 +302,10 @@ def export(
     **options: Any,
 ) -> Export:
     """Write a run as one ONNX or torch.export file; see :mod:`actionspace.recognition.export`."""
-    from actionspace.recognition.export import export as write
-
+    write = verb(task_of(run), "export", "export")
     known_to(write, options, skip=4)
-    return write(run, out, format=format, part=part, **options)
+    made: Export = write(run, out, format=format, part=part, **options)
+    return made
 
 
 def fuse(
@@ -319,11 +322,14 @@ def fuse(
     ``weights`` may be written as ``"2:1"``.
     """
     from actionspace.events.split_files import parse_ratio
-    from actionspace.recognition.fuse import fuse as run
 
+    run = verb(task_of(predictions[0]) if predictions else "recognition", "fuse", "fuse")
     known_to(run, options, skip=5)
     share = None if weights is None else parse_ratio(weights)
-    return run(predictions, out, weights=share, average=average, fit_on=fit_on, **options)
+    fused: Predictions = run(
+        predictions, out, weights=share, average=average, fit_on=fit_on, **options
+    )
+    return fused
 
 
 def submit(
@@ -398,9 +404,8 @@ def convert(
         run: Run = make(checkpoint, loaded, folder, overwrite=overwrite, **options)
         return run.path
     if Path(checkpoint).is_dir():
-        from actionspace.recognition.convert import weights_from_run
-
-        return weights_from_run(checkpoint, out or f"{checkpoint}.safetensors")
+        write = verb(task_of(checkpoint), "convert", "weights_from_run")
+        return Path(write(checkpoint, out or f"{checkpoint}.safetensors"))
     target = Path(out) if out else Path(checkpoint).with_suffix(".safetensors")
     convert_checkpoint(Path(checkpoint), target, lora_alpha=lora_alpha)
     return target

@@ -154,8 +154,7 @@ def extract(
     """Run a frozen encoder over videos once and keep what it says."""
     from actionspace import api
 
-    store = api.extract(source, encoder=encoder, out=out, **key_values(options))
-    typer.echo(f"{store.path}")
+    typer.echo(f"{api.extract(source, encoder=encoder, out=out, **key_values(options)).path}")
 
 
 @app.command()

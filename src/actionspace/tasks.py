@@ -6,6 +6,7 @@ import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,20 @@ if TYPE_CHECKING:
     from actionspace.training.run import Run
 
 TASKS = ("recognition", "localization")
-"""Each has the modules ``fit``, ``evaluate``, ``predict`` and ``convert``."""
+"""Each has the modules ``fit``, ``evaluate``, ``predict`` and ``convert``; others not all have."""
 
 
 def verb(task: str, module: str, name: str) -> Any:
-    """Return a function of a task, imported now: ``verb("recognition", "fit", "train")``."""
-    return getattr(import_module(f"actionspace.{task}.{module}"), name)
+    """Return a function of a task, imported now: ``verb("recognition", "fit", "train")``.
+
+    Raises:
+        UsageError: the task has no such verb.
+    """
+    place = f"actionspace.{task}.{module}"
+    found = getattr(import_module(place), name, None) if find_spec(place) else None
+    if found is None:
+        raise UsageError(f"`{module}` is not there for {task}: it was given a run of that task.")
+    return found
 
 
 def task_of(target: str | os.PathLike[str] | Run) -> str:

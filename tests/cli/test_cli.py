@@ -165,8 +165,9 @@ def test_from_clips_to_a_run_and_back(
     moved = tmp_path / "elsewhere"
     shutil.move(run, moved)
     video = next((clips.parent / "grooming").glob("*.mp4"))
-    assert call("predict", moved, video, "--out", tmp_path / "one.csv") == 0
+    assert call("predict", moved, video, "--out", tmp_path / "one.csv", "--overlay") == 0
     assert "label" in (tmp_path / "one.csv").read_text()
+    assert (tmp_path / video.name).with_suffix(".overlay.mp4").is_file()
 
 
 def test_an_interruption_says_how_to_go_on(

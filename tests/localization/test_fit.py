@@ -198,7 +198,7 @@ def test_odd_events_are_said_and_training_goes_on(
         run = fit(tmp_path, replace(events, rows=late.reset_index(drop=True)))
     notes = " ".join(run.environment["notes"])
     assert "No training event of: unseen" in notes
-    assert "end after their video" in notes
+    assert "end after their video: 1" in notes
     assert "Classes without a training event: unseen" in notes
     assert "without extent" in caplog.text
     assert "unseen" in run.metrics["protocol"]["classes"]
@@ -256,5 +256,19 @@ def test_one_class_takes_every_label(tmp_path: Path) -> None:
     run = fit(tmp_path, events, classes=["action"])
     assert run.metrics["protocol"]["classes"] == ["action"]
     assert set(read_predictions(run.predictions_dir / "test").events.rows["label"]) == {"action"}
+    again = evaluate(run.predictions_dir / "test", events, bootstrap=0)
+    assert again["map"] == run.metrics["map"]
+
+
+def test_proposals_are_evaluated_with_the_classes_of_their_videos(tmp_path: Path) -> None:
+    events = untrimmed.make(tmp_path, videos=6)
+    scores = {f"v{k:02d}": [0.9, 0.6] for k in range(6)}
+    (tmp_path / "classes.json").write_text(json.dumps({"results": scores}))
+    suppression = {"class_scores": str(tmp_path / "classes.json"), "class_scores_segments": 20}
+    run = fit(tmp_path, events, classes=["action"], suppression=suppression)
+    found = read_predictions(run.predictions_dir / "test")
+    assert found.classes() == list(untrimmed.CLASSES)
+    assert found.events.rows["label"].value_counts().to_dict() == {"dig": 40, "rear": 40}
+    assert run.metrics["protocol"]["classes"] == list(untrimmed.CLASSES)
     again = evaluate(run.predictions_dir / "test", events, bootstrap=0)
     assert again["map"] == run.metrics["map"]

@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(folder: Path) -> Run:
     recipe = untrimmed.recipe(
-        training={"checkpoint": {"every_epochs": 6}},
+        training={"checkpoint": {"every_epochs": 4}},
         evaluation={"bootstrap": 0},
     )
     data, features = folder / "events.csv", folder / "features"
@@ -61,12 +61,12 @@ def test_the_verbs_find_the_task(run: Run, folder: Path) -> None:
 
 def test_weights_of_an_epoch_are_evaluated_beside_the_last(run: Run) -> None:
     before = run.metrics
-    found = api.evaluate(run, checkpoint="epoch_006", bootstrap=0)
+    found = api.evaluate(run, checkpoint="epoch_004", bootstrap=0)
     assert run.metrics == before
-    assert (run.predictions_dir / "test-epoch_006" / "metrics.json").is_file()
+    assert (run.predictions_dir / "test-epoch_004" / "metrics.json").is_file()
     assert found["protocol"]["hash"] == before["protocol"]["hash"]
-    with pytest.raises(UsageError, match="epoch_006"):
-        api.evaluate(run, checkpoint="epoch_06")
+    with pytest.raises(UsageError, match="epoch_004"):
+        api.evaluate(run, checkpoint="epoch_04")
 
 
 def test_videos_longer_than_the_network_takes(run: Run, tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_videos_longer_than_the_network_takes(run: Run, tmp_path: Path) -> None:
         inside = near["end"].clip(upper=row.end) - near["start"].clip(lower=row.start)
         union = (near["end"] - near["start"]) + (row.end - row.start) - inside.clip(lower=0)
         matched.append(float((inside.clip(lower=0) / union).max()))
-    assert np.mean(np.array(matched) >= 0.9) >= 0.95
+    assert np.mean(np.array(matched) >= 0.9) >= 0.99
 
 
 def test_features_of_another_make_are_refused(run: Run, folder: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,9 @@ def test_an_outline_is_the_sample_without_its_values(folder: Path) -> None:
 def test_positives_are_those_the_network_learns(folder: Path) -> None:
     found, recipe = samples(folder), untrimmed.recipe()
     parts = [found.load(i, 2) for i in range(4)]
+    last, end = parts[3], len(parts[3])  # an event that goes on after the features have ended
+    beyond = torch.tensor([[end - 4.0, end + 6.0]])
+    parts[3] = replace(last, segments=beyond, labels=last.labels[:1])
     batch = found.collate(parts)
     said = Localizer(recipe, untrimmed.DIM, 2).eval()(batch.features, batch.mask)
     points = pyramid_points(recipe.model, batch.features.shape[-1], torch.device("cpu"))
@@ -85,9 +89,9 @@ def test_every_part_of_a_step_knows_all_of_it(folder: Path) -> None:
 def test_accumulated_passes_learn_what_one_pass_learns(folder: Path, tmp_path: Path) -> None:
     weights, notes = [], []
     for size in (4, 1):
-        recipe = untrimmed.recipe(
-            training={"epochs": 3, "batch_size": 4, "micro_batch_size": size, "evaluate_every": 9}
-        )
+        cut = {"epochs": 3, "batch_size": 4, "micro_batch_size": size, "evaluate_every": 9}
+        plain = {"optimizer": {"name": "sgd", "lr": 0.05}, "clip_norm": None}  # sizes show
+        recipe = untrimmed.recipe(training=cut | plain)
         out = tmp_path / str(size)
         run = train(
             recipe,

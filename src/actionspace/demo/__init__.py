@@ -80,6 +80,7 @@ def run_demo(out: Path) -> DemoResult:
     from actionspace.recognition.evaluate import evaluate
     from actionspace.recognition.fit import train
     from actionspace.recognition.predict import predictions
+    from actionspace.recognition.recipe import RecognitionRecipe
     from actionspace.report.html import write_report
 
     started = time.monotonic()
@@ -88,6 +89,7 @@ def run_demo(out: Path) -> DemoResult:
     clips = io.read(manifest)
     # Clips are 16 frames, and so is the step: no window straddles a cut between two joined clips.
     recipe = load_recipe("linear_probe", ["clips.hop=16"])
+    assert isinstance(recipe, RecognitionRecipe)
     run = train(recipe, data=manifest, out=out / "run", overwrite=True, report=False)
     truth = join_bouts(clips.select(split="test"), out / "untrimmed")
     truth.to_csv(out / "untrimmed" / "truth.csv")

@@ -51,6 +51,7 @@ def run_localize(out: Path) -> LocalizeDemoResult:
     from actionspace.events import io
     from actionspace.localization.fit import train
     from actionspace.localization.predict import predictions
+    from actionspace.localization.recipe import LocalizationRecipe
     from actionspace.recipes.loader import load_recipe
     from actionspace.report.overlay import write_overlays
 
@@ -61,6 +62,7 @@ def run_localize(out: Path) -> LocalizeDemoResult:
     manifest = events.to_csv(out / "videos" / "events.csv")
     # Bouts last one to four seconds: a row every 0.16 s places their ends well enough.
     recipe = load_recipe("localize", ["rows.hop=4", "auto.most_rows=256"])
+    assert isinstance(recipe, LocalizationRecipe)
     run = train(recipe, data=manifest, out=out / "run", overwrite=True)
     found = predictions(run, manifest, split="test", out=out / "predictions")
     overlays = write_overlays(found, out / "predictions")

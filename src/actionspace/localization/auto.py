@@ -20,6 +20,7 @@ FIRST = 4.0
 LEAST, MOST = 3, 8  # levels
 NARROW = (19, 9, 5)  # attention windows, widest first
 SHORT = 3.0  # rows below which an event is hard to place
+LEEWAY = 4.0  # multiple of a training window that videos may have without being cut
 ROOM = 13_824  # rows of the longest video in evaluation, ActionFormer's on THUMOS14
 
 
@@ -52,7 +53,7 @@ def choose_lengths(
         update={"branch_blocks": levels - 1, "first_level": 0, "windows": window}
     )
     max_length = -(-wanted // changed.divisor) * changed.divisor
-    factor = max(1.0, math.ceil(min(longest, ROOM) / max_length))
+    factor = max(LEEWAY, math.ceil(min(longest, ROOM) / max_length))
     chosen = model.model_dump() | {
         "branch_blocks": levels - 1,
         "first_level": 0,

@@ -65,8 +65,8 @@ class Detector:
     @classmethod
     def of(cls, recipe: LocalizationRecipe, network: ActionFormer) -> Detector:
         """Return the detector a recipe describes."""
-        window = recipe.predict.window or recipe.model.longest
-        overlap = recipe.predict.overlap or window // 4
+        window = min(recipe.predict.window or recipe.model.longest, recipe.model.longest)
+        overlap = window // 4 if recipe.predict.overlap is None else recipe.predict.overlap
         return cls(network, recipe.suppression, window, overlap, recipe.predict.batch_size)
 
     def __call__(self, samples: Sequence[Sample]) -> list[Found]:
@@ -103,7 +103,7 @@ class Detector:
         )
 
     def _in_seconds(self, sample: Sample, found: Detections) -> Found:
-        seconds = sample.grid.to_seconds(found.segments.double()).cpu().numpy()
+        seconds = sample.grid.to_seconds(found.segments.cpu().double()).numpy()
         scores, labels = (t.cpu().numpy() for t in (found.scores, found.labels))
         cut = cut_to_video(Detections(seconds, scores, labels), sample.duration)
         return Found(cut.segments, cut.scores.astype(np.float64), cut.labels)

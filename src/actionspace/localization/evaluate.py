@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from actionspace.errors import DataError, RunError, UsageError
+from actionspace.events.table import Events
 from actionspace.localization.encode import Encoding, Given, describe_make
 from actionspace.localization.measure import as_metrics, compare
 from actionspace.localization.options import EvaluationConfig
@@ -20,9 +21,6 @@ from actionspace.training.predictions import (
     write_predictions,
 )
 from actionspace.training.run import Run
-
-if TYPE_CHECKING:
-    from actionspace.events.table import Events
 
 
 def evaluate(
@@ -165,14 +163,11 @@ def measure_predictions(
         if found.truth is None:
             raise DataError("These videos have no annotated events; give the truth as data=.")
         truth = replace(found.events, rows=found.truth)
-    proposals = found.labels.get("proposals") if recipe.suppression.class_scores is None else None
-    left_out = set(found.skipped)
-    events = found.events
-    result = compare(events, truth, recipe.evaluation, recipe.column, proposals)
-    metrics = as_metrics(result, recipe.evaluation)
+    config, proposals = recipe.evaluation, found.labels.get("proposals")
+    metrics = as_metrics(compare(found.events, truth, config, recipe.column, proposals), config)
     metrics["protocol"]["split"] = split
-    if left_out:
-        metrics["protocol"]["skipped"] = sorted(left_out)
+    if found.skipped:
+        metrics["protocol"]["skipped"] = sorted(found.skipped)
     return metrics
 
 
@@ -186,8 +181,7 @@ def _evaluate_folder(
     found = read_predictions(path)
     [column] = found.labels["heads"]
     config = EvaluationConfig.model_validate(found.labels.get("evaluation") or {})
-    classes = None if found.labels.get("proposals") is None else (found.labels["proposals"],)
-    recipe = LocalizationRecipe(column=column, evaluation=config, classes=classes)
+    recipe = LocalizationRecipe(column=column, evaluation=config)
     recipe = with_protocol(recipe, protocol, bootstrap)
     made_for = found.labels.get("split")
     truth = None
@@ -226,13 +220,9 @@ def _evaluate_file(
     except DataError as e:
         raise DataError(f"{path} cannot be measured: {e}") from e
     rows = guess.rows.rename(columns={"label": head})
-    from actionspace.events.table import Events as Table
-
-    guess = Table.from_frames(rows, guess.videos, guess.root, (head,))
+    guess = Events.from_frames(rows, guess.videos, guess.root, (head,))
     recipe = with_protocol(LocalizationRecipe(column=head), protocol, bootstrap)
-    metrics = as_metrics(
-        compare(guess, truth, recipe.evaluation, head, split=None), recipe.evaluation
-    )
+    metrics = as_metrics(compare(guess, truth, recipe.evaluation, head), recipe.evaluation)
     metrics["protocol"]["split"] = split
     return metrics
 

@@ -13,7 +13,7 @@ from actionspace.errors import StoreError
 from actionspace.localization.class_scores import with_video_classes
 from actionspace.localization.data import FeatureSamples
 from actionspace.localization.detector import Detector, Found, detections_frame
-from actionspace.localization.measure import heads_of
+from actionspace.localization.measure import heads_of, proposals_of
 from actionspace.localization.model import ActionFormer
 from actionspace.localization.padding import padded_length
 from actionspace.localization.prepare import bare, labelled, row_options
@@ -86,7 +86,7 @@ def infer(
             "untrimmed": names,
             "skipped": skipped,
             "evaluation": recipe.evaluation.model_dump(mode="json"),
-            "proposals": recipe.classes[0] if recipe.classes and len(recipe.classes) == 1 else None,
+            "proposals": proposals_of(recipe),
         },
         rows=pd.DataFrame(columns=list(ROW_COLUMNS)),
         truth=_truth(events, recipe.column),

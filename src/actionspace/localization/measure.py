@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from actionspace.errors import DataError, did_you_mean
 from actionspace.events.table import Events
 from actionspace.metrics.detection_events import DetectionEvaluation, evaluate_events
 
@@ -67,8 +68,12 @@ def compare(
         name: of the protocol.
 
     Raises:
-        DataError: see :func:`actionspace.metrics.detection_events.evaluate_events`.
+        DataError: the truth has no such column, or see
+            :func:`actionspace.metrics.detection_events.evaluate_events`.
     """
+    if column not in truth.heads:
+        hint = did_you_mean(column, truth.heads) or f" There is: {', '.join(truth.heads)}."
+        raise DataError(f"The truth has no label column '{column}'.{hint}")
     if proposals is not None:
         rows = truth.rows
         labels = rows[column].where(rows[column].isna(), proposals)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from actionspace.config import Config
 
@@ -163,7 +163,7 @@ class PredictConfig(Config):
     window: PositiveInt | None = None
     """Rows that the network sees at once; a longer video is cut into windows that overlap. Empty =
     the longest it takes (``model.max_length`` times ``model.buffer_factor``)."""
-    overlap: PositiveInt | None = None
+    overlap: NonNegativeInt | None = None
     """Rows that two windows share; empty = a quarter of a window."""
     batch_size: PositiveInt = 8
     """Videos, or windows of one, of ``model.max_length`` rows per forward pass."""

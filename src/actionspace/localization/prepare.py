@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from actionspace.errors import DataError
+from actionspace.errors import ActionspaceError, DataError, did_you_mean
 from actionspace.localization.auto import choose_lengths
 from actionspace.localization.data import FeatureSamples, RowOptions, load
 from actionspace.localization.data_check import times_disagree
 from actionspace.localization.encode import Encoding, adopt
 from actionspace.localization.padding import padded_length
-from actionspace.localization.recipe import LocalizationRecipe
+from actionspace.localization.recipe import LocalizationRecipe, ModelConfig
 from actionspace.localization.truncate import Truncation
 from actionspace.training.splits import with_splits
 
@@ -66,18 +66,21 @@ class Prepared:
 
     def samples(self, split: str, *, windows: bool = False) -> FeatureSamples:
         """Return the videos of a split, whole or as random training windows."""
-        recipe = self.recipe
+        recipe, events = self.recipe, self.events.select(split=split)
         config, how = recipe.model, recipe.sampling
+        train = None
+        if windows:
+            train = Truncation(
+                config.max_length, how.threshold, how.crop_ratio, how.whole, how.tries
+            )
         return FeatureSamples(
-            self.events.select(split=split) if windows else bare(self.events.select(split=split)),
+            events if windows else bare(events),
             self.source,
             self.classes,
             lambda rows: padded_length(config, rows),
             column=recipe.column,
             rows=row_options(recipe),
-            train=Truncation(config.max_length, how.threshold, how.crop_ratio, how.whole, how.tries)
-            if windows
-            else None,
+            train=train,
             inside=how.inside,
             seed=recipe.training.seed,
         )
@@ -107,8 +110,6 @@ def read_manifest(
     Raises:
         DataError: no column of labels, no event, or one that is not an interval of time.
     """
-    from actionspace.errors import did_you_mean
-
     events, own = load(given, recipe.root)
     column = recipe.column
     if column not in events.heads:
@@ -179,8 +180,8 @@ def _check(found: Prepared) -> None:
     late = _beyond(found.events)
     if late:
         found.say(
-            f"{len(late)} events end after their video, the first is {late[0]}. If they are many, "
-            "times or durations are wrong: run `actionspace check` on the manifest."
+            f"Events that end after their video: {len(late)}, the first is {late[0]}. If they are "
+            "many, times or durations are wrong: run `actionspace check` on the manifest."
         )
 
 
@@ -193,14 +194,14 @@ def _beyond(events: Events) -> list[str]:
     return [f"{name} of {video}" for name, video in pairs]
 
 
-def _choose(found: Prepared) -> tuple[Any, Sequence[str]]:
+def _choose(found: Prepared) -> tuple[ModelConfig, Sequence[str]]:
     """Return the model with lengths that suit the training split, and why."""
     samples = found.samples("train", windows=True)
     videos, lengths, step = [], [], 0.0
     for i in range(len(samples)):
         try:
             sample = samples.outline(i)
-        except Exception as e:  # the loop leaves it out, or stops, as its policy says
+        except ActionspaceError as e:  # the loop leaves it out, or stops, as its policy says
             found.say(f"{samples.name(i)} did not count for the lengths: {e}")
             continue
         videos.append(len(sample))

@@ -171,3 +171,5 @@ def test_predictions_of_several_heads_are_shown_beside_the_videos(folder: Path) 
     assert share_of(last, 40, palette["take"]) > 0.05
     assert share_of(last, 160, palette["cup"]) > 0.03
     assert share_of(last, 40, palette["cup"]) == 0
+    nothing = colours(["put", "take", "cup", "none"])["none"]
+    assert share_of(last, 160, nothing) == 0, "nothing happening is not shown"

@@ -20,6 +20,7 @@ from actionspace.localization.infer import infer
 from actionspace.localization.model import ActionFormer
 from actionspace.localization.options import SuppressionConfig
 from actionspace.localization.recipe import LocalizationRecipe
+from actionspace.localization.windows import plan
 from tests.localization import untrimmed
 
 
@@ -120,6 +121,22 @@ def test_any_length_is_taken(tmp_path: Path, rows: int) -> None:
     if rows > 100:
         middles = (found.events.rows["start"] + found.events.rows["end"]) / 2
         assert middles.max() > 0.8 * rows * untrimmed.STRIDE / untrimmed.FPS
+
+
+def test_of_a_longer_video_more_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "features").mkdir()
+    random = np.random.default_rng(0)
+    for name, rows in (("short", 190), ("long", 600)):
+        values = random.standard_normal((rows, untrimmed.DIM)).astype(np.float32)
+        np.save(tmp_path / "features" / f"{name}.npy", values)
+    videos = [{"video": name, "fps": untrimmed.FPS} for name in ("short", "long")]
+    events = Events.from_frames([], videos, tmp_path)
+    recipe = untrimmed.recipe(suppression={"max_segments": 7, "min_score": 0.0})
+    found = infer(network(recipe), source(tmp_path, events), events, recipe, untrimmed.CLASSES)
+    counts = found.events.rows["video"].value_counts()
+    assert counts["short"] == 7
+    windows = plan(600, recipe.model.longest, recipe.model.longest // 4, recipe.model.strides[-1])
+    assert counts["long"] == 7 * len(windows) > 7
 
 
 def proposals() -> pd.DataFrame:

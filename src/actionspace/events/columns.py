@@ -73,7 +73,7 @@ def place_under(name: str, folder: Path, root: Path) -> str | None:
 
 
 def feature_files(text: str | None) -> list[str]:
-    """Return the paths in a ``features`` field, ``"rgb/a.npy;flow/a.npy"``: none, one or several."""
+    """Return the paths in a ``features`` field such as ``"rgb/a.npy;flow/a.npy"``, if any."""
     if text is None or text != text:
         return []
     return [part.strip() for part in text.split(";") if part.strip()]

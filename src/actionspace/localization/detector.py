@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,16 +72,21 @@ class Detector:
     def __call__(self, samples: Sequence[Sample]) -> list[Found]:
         """Return what happens in each video."""
         candidates = [Detections(*found) for found in self.candidates(samples)]
-        kept = suppress(candidates, nms_options(self.suppression))
+        kept = list(candidates)
+        sizes = [len(self._plan(sample)) for sample in samples]
+        for size in set(sizes):  # of a longer video more is kept
+            which = [i for i, n in enumerate(sizes) if n == size]
+            options = nms_options(self.suppression)
+            options = replace(options, max_segments=size * options.max_segments)
+            for i, found in zip(which, suppress([kept[i] for i in which], options), strict=True):
+                kept[i] = found
         return [self._in_seconds(*pair) for pair in zip(samples, kept, strict=True)]
 
     @torch.no_grad()
     def candidates(self, samples: Sequence[Sample]) -> list[Candidates]:
         """Return the candidates of each video in rows, before suppression."""
         config = self.network.config
-        plans = [
-            windows.plan(len(s), self.window, self.overlap, config.strides[-1]) for s in samples
-        ]
+        plans = [self._plan(sample) for sample in samples]
         pieces = [(i, span) for i, plan in enumerate(plans) for span in plan]
         found: dict[int, Candidates] = {}
         for batch in batches(config, [b - a for _, (a, b) in pieces], self.batch_size):
@@ -92,6 +97,9 @@ class Detector:
             out.append(windows.merge(plan, [found[k + n] for n in range(len(plan))]))
             k += len(plan)
         return out
+
+    def _plan(self, sample: Sample) -> list[windows.Rows]:
+        return windows.plan(len(sample), self.window, self.overlap, self.network.config.strides[-1])
 
     def _decoded(self, parts: Sequence[Sample]) -> list[Candidates]:
         config, how = self.network.config, self.suppression

@@ -115,7 +115,7 @@ class SuppressionConfig(Config):
     min_score: float = Field(default=0.001, ge=0)
     """What sinks below it is dropped."""
     max_segments: PositiveInt = 200
-    """Detections kept per video."""
+    """Detections kept per video; of one that is seen in several windows, as many for each."""
     sigma: float = Field(default=0.5, gt=0)
     """Width of the Gaussian."""
     multiclass: bool = True

@@ -22,7 +22,6 @@ from av.video.stream import VideoStream
 from actionspace.errors import VideoError
 from actionspace.video.reader import Reader, Stopwatch
 
-
 #: Seconds by which a frame's middle may lie before a border and still count as on it: flow of every
 #: second frame has its middles where odd frames begin, and rounding must not choose between them.
 _TIE = 1e-6

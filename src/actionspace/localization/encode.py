@@ -12,7 +12,7 @@ from actionspace.features.joined import Source
 from actionspace.localization.data_source import FeatureFiles, open_source
 from actionspace.localization.options import FilesConfig, RowsConfig
 from actionspace.localization.recipe import LocalizationRecipe
-from actionspace.paths import cache_dir, sha256_json
+from actionspace.training.cached import cache_place, cached_features, require_weights
 from actionspace.training.environment import pick_device
 
 if TYPE_CHECKING:
@@ -108,13 +108,7 @@ class Encoding:
                 device=self.device,
                 **self.recipe.encoder_options,
             )
-        expected = self._expect.get("weights_hash")
-        if expected and self._encoder.weights_hash != expected:
-            raise RunError(
-                f"Encoder '{self._encoder.name}' here has the weights "
-                f"{self._encoder.weights_hash}, the run was trained with {expected}. Give the "
-                "right file as weights=."
-            )
+        require_weights(self._encoder, self._expect.get("weights_hash"))
         return self._encoder
 
     def _no_encoder(self) -> str:
@@ -132,42 +126,19 @@ class Encoding:
         return build_views(self.recipe.rows, self.encoder)
 
     def _extract(self, events: Events) -> Source:
-        from actionspace.features.extract import extract
-        from actionspace.features.store import FeatureStore
-        from actionspace.training.machine import is_main_process
-
-        config, place = self.recipe.rows, self._place(events)
-        if not is_main_process():  # see training.turns: the main process has been here before
-            return FeatureStore.open(place)
-        return extract(
+        config, views = self.recipe.rows, self.views()
+        place = cache_place(
             events,
             self.encoder,
-            place,
-            views=self.views(),
-            hop=None if config.preset else config.hop,
-            preset=config.preset,
-            dtype=config.dtype,
-            batch_size=config.batch_size,
-            precision=config.precision,
-            compile=config.compile,
-            policy=config.policy,
-            threads=config.threads,
-            time_limit=config.time_limit,
+            views,
+            self.device,
+            kind="rows-",
+            grid=[config.hop, config.preset],
+            how=[config.dtype, config.precision, config.compile, config.batch_size],
         )
-
-    def _place(self, events: Events) -> Path:
-        config = self.recipe.rows
-        about = {
-            "encoder": self.encoder.identity,
-            "clip": self.encoder.clip.as_dict(),
-            "views": vars(self.views()),
-            "grid": [config.hop, config.preset],
-            "how": [config.dtype, config.precision, config.compile, config.batch_size],
-            "device": self.device.partition(":")[0],
-            "root": str(events.root.resolve()),
-        }
-        slug = "".join(c if c.isalnum() else "_" for c in self.encoder.name)[-40:]
-        return cache_dir() / "features" / f"{slug}-rows-{sha256_json(about)[:16]}"
+        hop = None if config.preset else config.hop
+        grid = {"views": views, "hop": hop, "preset": config.preset}
+        return cached_features(place, events, self.encoder, config, **grid)
 
     def describe(self) -> dict[str, Any]:
         """Return what a run says of its features; call it when there are some."""

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from actionspace.errors import RunError, UsageError
-from actionspace.paths import cache_dir, sha256_json
 from actionspace.recognition.recipe import RecognitionRecipe, ViewsConfig
+from actionspace.training.cached import cache_place, cached_features, require_weights
 from actionspace.training.environment import pick_device
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Encoding:
         """
         if self._encoder is None:
             self._encoder = self._make()
-        self._check(self._encoder)
+        require_weights(self._encoder, self._expect.get("weights_hash"))
         return self._encoder
 
     def adapted(self, folder: Path) -> Encoding:
@@ -206,45 +206,23 @@ class Encoding:
     def _extract(
         self, events: Events, place: Path, views: Views, rows: str, stochastic: bool
     ) -> Features:
-        from actionspace.features.extract import extract
-        from actionspace.features.store import FeatureStore
-        from actionspace.training.machine import is_main_process
-
-        if not is_main_process():  # see training.turns: the main process has been here before
-            return FeatureStore.open(place)
         config = self.recipe.clips
-        return extract(
-            events,
-            self.encoder,
-            place,
-            views=views,
-            rows=rows,
-            hop=config.hop if rows == "dense" else None,
-            dtype=config.dtype,
-            batch_size=config.batch_size,
-            precision=config.precision,
-            compile=config.compile,
-            policy=config.policy,
-            threads=config.threads,
-            stochastic_depth=stochastic,
-            time_limit=config.time_limit,
-        )
+        hop = config.hop if rows == "dense" else None
+        grid = {"views": views, "rows": rows, "hop": hop, "stochastic_depth": stochastic}
+        return cached_features(place, events, self.encoder, config, **grid)
 
     def _place(self, events: Events, views: Views, rows: str, stochastic: bool, tag: str) -> Path:
         config = self.recipe.clips
-        about = {
-            "encoder": self.encoder.identity,
-            "clip": self.encoder.clip.as_dict(),
-            "views": vars(views),
-            "rows": rows,
-            "hop": config.hop if rows == "dense" else None,
-            "how": [config.dtype, config.precision, config.compile, config.batch_size, stochastic],
-            "device": self.device.partition(":")[0],
-            "root": str(events.root.resolve()),
-            "tag": tag if rows == "events" else "",
-        }
-        slug = "".join(c if c.isalnum() else "_" for c in self.encoder.name)[-40:]
-        return cache_dir() / "features" / f"{slug}-{sha256_json(about)[:16]}"
+        return cache_place(
+            events,
+            self.encoder,
+            views,
+            self.device,
+            rows=rows,
+            hop=config.hop if rows == "dense" else None,
+            how=[config.dtype, config.precision, config.compile, config.batch_size, stochastic],
+            tag=tag if rows == "events" else "",
+        )
 
     def _weights(self) -> str | None:
         """Return the recipe's weight file, or None where it lies elsewhere now."""
@@ -267,14 +245,6 @@ class Encoding:
                 f"The run was trained with mode={self.recipe.mode}, so it needs the features of "
                 f"its own encoder ({self._expect.get('weights_hash')}); these are of {weights}. "
                 "Leave out features=."
-            )
-
-    def _check(self, encoder: Encoder) -> None:
-        expected = self._expect.get("weights_hash")
-        if expected and encoder.weights_hash != expected:
-            raise RunError(
-                f"Encoder '{encoder.name}' here has the weights {encoder.weights_hash}, the run "
-                f"was trained with {expected}. Give the right file as weights=."
             )
 
 

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from actionspace.localization.losses import diou_loss, focal_loss
-from actionspace.localization.model import ActionFormer
-from actionspace.localization.points import level_points
-from actionspace.localization.recipe import LossConfig
+from actionspace.localization.learning.config import LossConfig
+from actionspace.localization.learning.losses import diou_loss, focal_loss
+from actionspace.localization.network.model import ActionFormer
+from actionspace.localization.network.points import level_points
 
 
 class PlainActionFormer(nn.Module):

@@ -32,9 +32,9 @@ DIM, CLASSES, EVENTS, LR, CLIP, DECAY = 2048, 20, 15, 1e-4, 1.0, 0.999
 def network(args: argparse.Namespace) -> Any:
     import torch
 
-    from actionspace.localization.layers import AffineDropPath
-    from actionspace.localization.model import ActionFormer
-    from actionspace.localization.recipe import ModelConfig
+    from actionspace.localization.network.config import ModelConfig
+    from actionspace.localization.network.layers import AffineDropPath
+    from actionspace.localization.network.model import ActionFormer
 
     torch.manual_seed(0)
     model = ActionFormer(ModelConfig(max_length=args.rows), DIM, CLASSES).to(args.device)
@@ -48,8 +48,8 @@ class Ours:
     def __init__(self, args: argparse.Namespace) -> None:
         import torch
 
-        from actionspace.localization.losses import LocalizationLoss
-        from actionspace.localization.recipe import LossConfig
+        from actionspace.localization.learning.config import LossConfig
+        from actionspace.localization.learning.losses import LocalizationLoss
         from actionspace.training.ema import EMA
         from actionspace.training.optimizers import OptimizerConfig, build_optimizer
 
@@ -63,8 +63,8 @@ class Ours:
     def step(self, batch: dict[str, Any]) -> float:
         import torch
 
-        from actionspace.localization.assign import assign, collect
-        from actionspace.localization.points import pyramid_points
+        from actionspace.localization.learning.assign import assign, collect
+        from actionspace.localization.network.points import pyramid_points
 
         features, videos = batch["features"], batch["videos"]
         points = pyramid_points(self.model.config, features.shape[-1], features.device)
@@ -88,7 +88,7 @@ class Plain:
         import torch
 
         from actionformer_plain import PlainActionFormer, PlainLoss
-        from actionspace.localization.recipe import LossConfig
+        from actionspace.localization.learning.config import LossConfig
         from actionspace.training.optimizers import OptimizerConfig, parameter_groups
 
         self.model = network(args).train()
@@ -197,7 +197,7 @@ def inference(args: argparse.Namespace) -> dict[str, Any]:
     from torch.nn import functional
 
     from actionformer_plain import PlainActionFormer
-    from actionspace.localization.padding import padded_length
+    from actionspace.localization.network.padding import padded_length
 
     model = network(args).eval()
     plain = PlainActionFormer(model)

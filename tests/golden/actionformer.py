@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from actionspace.localization.recipe import LossConfig, ModelConfig
+from actionspace.localization.learning.config import LossConfig
+from actionspace.localization.network.config import ModelConfig
 from tests.conftest import golden_dirs
 
 Case = tuple[Path, dict[str, Any]]
@@ -103,7 +104,7 @@ def loss_config(training: dict[str, Any]) -> LossConfig:
 
 def network(config: dict[str, Any]) -> Any:
     """An untrained network of a published configuration."""
-    from actionspace.localization.model import ActionFormer
+    from actionspace.localization.network.model import ActionFormer
 
     dims = config["model"]["input_dim"]
     return ActionFormer(

@@ -17,8 +17,8 @@ from actionspace.datasets import untrimmed
 from actionspace.events.table import Events
 from actionspace.features.foreign import open_features
 from actionspace.features.joined import JoinedFeatures
-from actionspace.localization.data import FeatureSamples, RowOptions
-from actionspace.localization.truncate import Truncation, truncate
+from actionspace.localization.data.samples import FeatureSamples, RowOptions
+from actionspace.localization.data.truncate import Truncation, truncate
 from tests.conftest import golden_dirs
 
 SPLITS = {"training": "train", "validation": "val", "test": "test"}

@@ -61,7 +61,7 @@ def _without_drops(model: Any) -> Any:
     """The model in training mode, with every probability of dropping 0 but all layers in place."""
     from torch import nn
 
-    from actionspace.localization.layers import AffineDropPath
+    from actionspace.localization.network.layers import AffineDropPath
 
     for module in model.modules():
         if isinstance(module, AffineDropPath):
@@ -76,7 +76,7 @@ def test_evaluation(name: str, record_property: Record) -> None:
     """Points, masks, logits, offsets and candidates of every video."""
     import torch
 
-    from actionspace.localization.decode import Candidates, decode
+    from actionspace.localization.detection.decode import Candidates, decode
 
     folder, case = EVALUATIONS[name]
     config, io, errors = case["config"], tensors(folder, case["io"]), Errors(case)
@@ -132,8 +132,8 @@ def _settled(found: Any, scores: Any) -> Any:
 def _targets(model: Any, config: Any, videos: list[dict[str, Any]]) -> Any:
     import torch
 
-    from actionspace.localization.assign import assign, collect
-    from actionspace.localization.points import pyramid_points
+    from actionspace.localization.learning.assign import assign, collect
+    from actionspace.localization.network.points import pyramid_points
 
     points = pyramid_points(model.config, model.config.max_length, torch.device("cpu"))
     truth = collect([v["segments"] for v in videos], [v["labels"] for v in videos])
@@ -152,8 +152,8 @@ def test_losses(
     """
     import torch
 
-    from actionspace.localization import layers
-    from actionspace.localization.losses import LocalizationLoss
+    from actionspace.localization.learning.losses import LocalizationLoss
+    from actionspace.localization.network import layers
 
     if fast:
         monkeypatch.setattr(layers, "WIDE", 1)
@@ -193,7 +193,7 @@ def test_ten_steps(name: str, record_property: Record) -> None:
     """Losses, rates, gradient norms, weights and their average, through the trainer's parts."""
     import torch
 
-    from actionspace.localization.losses import LocalizationLoss
+    from actionspace.localization.learning.losses import LocalizationLoss
     from actionspace.training.ema import EMA
     from actionspace.training.optimizers import OptimizerConfig, build_optimizer
     from actionspace.training.schedules import lr_at

@@ -16,7 +16,7 @@ def test_losses_and_gradients(name: str) -> None:
     import torch
     from benchmarks.actionformer_plain import PlainActionFormer, PlainLoss
 
-    from actionspace.localization.layers import AffineDropPath
+    from actionspace.localization.network.layers import AffineDropPath
 
     folder, case = LOSSES[name]
     io = tensors(folder, case["io"])

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from actionspace.localization.recipe import ModelConfig
+from actionspace.localization.network.config import ModelConfig
 
 if TYPE_CHECKING:
-    from actionspace.localization.model import ActionFormer
+    from actionspace.localization.network.model import ActionFormer
 
 DIM, CLASSES = 6, 4
 
@@ -33,7 +33,7 @@ def network(seed: int = 0, **changes: Any) -> ActionFormer:
     """A network whose norms, scales and biases differ from where they start."""
     import torch
 
-    from actionspace.localization.model import ActionFormer
+    from actionspace.localization.network.model import ActionFormer
 
     torch.manual_seed(seed)
     config = tiny(**changes)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actionspace.localization.auto import choose_lengths
+from actionspace.localization.network.config import UNBOUNDED, ModelConfig
 from actionspace.localization.options import AutoConfig
-from actionspace.localization.recipe import UNBOUNDED, ModelConfig
 
 SMALL = ModelConfig(
     embed_dim=16,

@@ -13,8 +13,8 @@ from actionspace import api
 from actionspace.config import write_yaml
 from actionspace.errors import RunError, UsageError, WeightsError
 from actionspace.localization.convert import run_from_checkpoint
-from actionspace.localization.keys import published_state
-from actionspace.localization.model import ActionFormer
+from actionspace.localization.network.keys import published_state
+from actionspace.localization.network.model import ActionFormer
 from actionspace.localization.saved import load_network
 from tests.localization import untrimmed
 

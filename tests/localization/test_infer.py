@@ -14,13 +14,13 @@ from actionspace.errors import DataError, StoreError
 from actionspace.events import io
 from actionspace.events.table import Events
 from actionspace.features.joined import Source
-from actionspace.localization.class_scores import with_video_classes
-from actionspace.localization.data_source import FeatureFiles, open_source
+from actionspace.localization.data.source import FeatureFiles, open_source
+from actionspace.localization.detection.class_scores import with_video_classes
+from actionspace.localization.detection.windows import plan
 from actionspace.localization.infer import infer
-from actionspace.localization.model import ActionFormer
+from actionspace.localization.network.model import ActionFormer
 from actionspace.localization.options import SuppressionConfig
 from actionspace.localization.recipe import LocalizationRecipe
-from actionspace.localization.windows import plan
 from tests.localization import untrimmed
 
 
@@ -74,8 +74,8 @@ def test_detections_are_best_first_and_within_their_video(folder: Path) -> None:
 def test_memory_is_bounded_by_reading_some_videos_at_a_time(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from actionspace.localization import detector
     from actionspace.localization import infer as module
+    from actionspace.localization.detection import detector
 
     events = io.read(folder / "events.csv")
     recipe = untrimmed.recipe(predict={"batch_size": 1})

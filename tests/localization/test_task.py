@@ -9,15 +9,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from actionspace.localization.assign import assign
-from actionspace.localization.data import FeatureSamples
-from actionspace.localization.data_source import FeatureFiles, open_source
+from actionspace.localization.data.samples import FeatureSamples
+from actionspace.localization.data.source import FeatureFiles, open_source
+from actionspace.localization.data.truncate import Truncation
 from actionspace.localization.fit import train
-from actionspace.localization.padding import padded_length
-from actionspace.localization.points import pyramid_points
-from actionspace.localization.steps import StepSamples, count_positives
+from actionspace.localization.learning.assign import assign
+from actionspace.localization.learning.steps import StepSamples, count_positives
+from actionspace.localization.network.padding import padded_length
+from actionspace.localization.network.points import pyramid_points
 from actionspace.localization.task import Localizer
-from actionspace.localization.truncate import Truncation
 from actionspace.training.plan import epoch_order, epoch_steps
 from tests.localization import untrimmed
 

@@ -11,7 +11,7 @@ import pytest
 import actionspace as A
 from actionspace.config import write_yaml
 from actionspace.errors import UsageError
-from actionspace.localization.keys import published_state
+from actionspace.localization.network.keys import published_state
 from actionspace.localization.recipe import LocalizationRecipe
 from actionspace.recipes.loader import list_recipes, load_recipe
 from actionspace.training.run import Run

@@ -184,7 +184,7 @@ def test_the_network(name: str) -> None:
     """Parameters by name and shape, and how many."""
     import torch
 
-    from actionspace.localization.model import ActionFormer
+    from actionspace.localization.network.model import ActionFormer
 
     layout, recipe = LAYOUTS[ORIGINALS[name]], _recipe(name)
     dims = layout["resolved_config"]["model"]["input_dim"]

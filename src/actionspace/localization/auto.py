@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from actionspace.localization.network.config import UNBOUNDED, ModelConfig
 from actionspace.localization.options import AutoConfig
-from actionspace.localization.recipe import UNBOUNDED, ModelConfig
 
 FIRST = 4.0
 """End of the first range in rows, as in ActionFormer; each following one is twice as long."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from actionspace.errors import UsageError, WeightsError
-from actionspace.localization.keys import network_state
+from actionspace.localization.network.keys import network_state
 from actionspace.localization.recipe import LocalizationRecipe
 from actionspace.training.environment import Stopwatch, describe
 from actionspace.training.run import Run
@@ -46,9 +46,9 @@ def run_from_checkpoint(
         RunError: it is another network than the recipe's; ``out`` is taken.
         UsageError: another number of names than the network has classes.
     """
-    from actionspace.localization.model import ActionFormer
+    from actionspace.localization.detection.threshold import DEFAULT
+    from actionspace.localization.network.model import ActionFormer
     from actionspace.localization.saved import fill, save_labels, save_network
-    from actionspace.localization.threshold import DEFAULT
 
     watch = Stopwatch()
     Run.check_free(out, overwrite=overwrite)
@@ -122,7 +122,7 @@ def _classes_of(
     if data is None:
         return [str(i) for i in range(count)]
     from actionspace.datasets.class_order import class_order
-    from actionspace.localization.data import load
+    from actionspace.localization.data.samples import load
 
     return class_order(load(data, recipe.root)[0], recipe.column)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from actionspace.errors import RunError, StoreError, UsageError
 from actionspace.features.joined import Source
-from actionspace.localization.data_source import FeatureFiles, open_source
+from actionspace.localization.data.source import FeatureFiles, open_source
 from actionspace.localization.options import FilesConfig, RowsConfig
 from actionspace.localization.recipe import LocalizationRecipe
 from actionspace.training.cached import cache_place, cached_features, require_weights

@@ -117,7 +117,7 @@ def predict_split(
     checkpoint: str | None = None,
 ) -> Predictions:
     """Detect events in the videos of one split (or all, where the manifest has no splits)."""
-    from actionspace.localization.data import load
+    from actionspace.localization.data.samples import load
     from actionspace.localization.infer import infer
     from actionspace.localization.saved import load_network
 
@@ -186,7 +186,7 @@ def _evaluate_folder(
     made_for = found.labels.get("split")
     truth = None
     if data is not None:
-        from actionspace.localization.data import load
+        from actionspace.localization.data.samples import load
 
         truth = load(data)[0]
         wanted = split or (made_for if truth.videos["split"].notna().any() else None)
@@ -204,7 +204,7 @@ def _evaluate_file(
 ) -> dict[str, Any]:
     from actionspace.datasets.class_order import class_order
     from actionspace.events.detection_files import read_detections
-    from actionspace.localization.data import load
+    from actionspace.localization.data.samples import load
 
     if data is None:
         raise UsageError(f"{path} holds detections; give the annotated videos as data=MANIFEST.")
@@ -269,7 +269,7 @@ def recipe_of(
 
 def threshold_of(run: Run, recipe: LocalizationRecipe) -> float:
     """Return the score from which on detections of a run are told."""
-    from actionspace.localization.threshold import DEFAULT
+    from actionspace.localization.detection.threshold import DEFAULT
 
     asked = recipe.predict.threshold
     return float(run.labels.get("threshold", DEFAULT) if asked is None else asked)

@@ -110,7 +110,7 @@ def _prepared(recipe: LocalizationRecipe, encoding: Encoding, events: Any, own: 
 def _loop(found: Prepared, run: Run, resume: bool) -> tuple[LocalizationTask, Outcome]:
     import torch
 
-    from actionspace.localization.steps import StepSamples
+    from actionspace.localization.learning.steps import StepSamples
     from actionspace.localization.task import LocalizationTask, Localizer, Validation, WholeVideos
     from actionspace.training.loop import fit
 
@@ -147,10 +147,10 @@ def _loop(found: Prepared, run: Run, resume: bool) -> tuple[LocalizationTask, Ou
 
 def _test(found: Prepared, task: LocalizationTask, run: Run) -> None:
     """Save what was learnt, choose the threshold, and evaluate the test split."""
+    from actionspace.localization.detection.threshold import DEFAULT, best_threshold
     from actionspace.localization.evaluate import measure_predictions
     from actionspace.localization.infer import infer
     from actionspace.localization.saved import save_labels, save_network
-    from actionspace.localization.threshold import DEFAULT, best_threshold
     from actionspace.training.predictions import write_predictions
 
     recipe, network = found.recipe, task.model.network.eval()

@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 
 from actionspace.errors import StoreError
-from actionspace.localization.class_scores import with_video_classes
-from actionspace.localization.data import FeatureSamples
-from actionspace.localization.detector import Detector, Found, detections_frame
+from actionspace.localization.data.sample import Sample
+from actionspace.localization.data.samples import FeatureSamples
+from actionspace.localization.detection.class_scores import with_video_classes
+from actionspace.localization.detection.detector import Detector, Found, detections_frame
 from actionspace.localization.measure import heads_of, proposals_of
-from actionspace.localization.model import ActionFormer
-from actionspace.localization.padding import padded_length
+from actionspace.localization.network.model import ActionFormer
+from actionspace.localization.network.padding import padded_length
 from actionspace.localization.prepare import bare, labelled, row_options
 from actionspace.localization.recipe import LocalizationRecipe
-from actionspace.localization.sample import Sample
 from actionspace.progress import bar
 from actionspace.training.predictions import ROW_COLUMNS, Predictions, predicted_events
 

@@ -20,12 +20,12 @@ def measured(found: pd.DataFrame, truth: Events, recipe: LocalizationRecipe) -> 
     """Return what detections of a recipe's network reach.
 
     Args:
-        found: detections, as of :func:`.detector.detections_frame`.
+        found: detections, as of :func:`.detection.detector.detections_frame`.
         truth: annotated events of the videos that are measured on.
         recipe: classes and how is measured.
     """
     from actionspace.datasets.class_order import class_order
-    from actionspace.localization.class_scores import with_video_classes
+    from actionspace.localization.detection.class_scores import with_video_classes
 
     if recipe.suppression.class_scores is not None:
         names = class_order(truth, recipe.column)

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from actionspace.errors import ActionspaceError, DataError, did_you_mean
 from actionspace.localization.auto import choose_lengths
-from actionspace.localization.data import FeatureSamples, RowOptions, load
-from actionspace.localization.data_check import times_disagree
+from actionspace.localization.data.check import times_disagree
+from actionspace.localization.data.samples import FeatureSamples, RowOptions, load
+from actionspace.localization.data.truncate import Truncation
 from actionspace.localization.encode import Encoding, adopt
-from actionspace.localization.padding import padded_length
-from actionspace.localization.recipe import LocalizationRecipe, ModelConfig
-from actionspace.localization.truncate import Truncation
+from actionspace.localization.network.config import ModelConfig
+from actionspace.localization.network.padding import padded_length
+from actionspace.localization.recipe import LocalizationRecipe
 from actionspace.training.splits import with_splits
 
 if TYPE_CHECKING:

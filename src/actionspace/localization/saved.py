@@ -10,7 +10,7 @@ from torch import Tensor
 
 from actionspace.encoders.checkpoint import write_weights
 from actionspace.errors import RunError, UsageError, did_you_mean
-from actionspace.localization.model import ActionFormer
+from actionspace.localization.network.model import ActionFormer
 from actionspace.localization.recipe import LocalizationRecipe
 from actionspace.training.checkpoint import load_weights
 from actionspace.training.run import Run

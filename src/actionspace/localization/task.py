@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from actionspace.localization.assign import assign
-from actionspace.localization.data import FeatureSamples
-from actionspace.localization.detector import Detector, detections_frame
-from actionspace.localization.losses import LocalizationLoss
-from actionspace.localization.model import ActionFormer, Predictions
-from actionspace.localization.points import pyramid_points
+from actionspace.localization.data.sample import Sample
+from actionspace.localization.data.samples import FeatureSamples
+from actionspace.localization.detection.detector import Detector, detections_frame
+from actionspace.localization.learning.assign import assign
+from actionspace.localization.learning.losses import LocalizationLoss
+from actionspace.localization.learning.steps import StepFacts, StepSamples
+from actionspace.localization.network.model import ActionFormer, Predictions
+from actionspace.localization.network.points import pyramid_points
 from actionspace.localization.recipe import LocalizationRecipe
-from actionspace.localization.sample import Sample
-from actionspace.localization.steps import StepFacts, StepSamples
 from actionspace.training.task import Evaluation, Evaluator
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Localizer(nn.Module):
         self.loss = LocalizationLoss(recipe.loss)
 
     def forward(self, features: Tensor, mask: Tensor, learnt: Tensor | None = None) -> Predictions:
-        """Return what the network says, see :class:`.model.ActionFormer`."""
+        """Return what the network says, see :class:`.network.model.ActionFormer`."""
         said: Predictions = self.network(features, mask, learnt)
         return said
 

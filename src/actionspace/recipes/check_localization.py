@@ -49,8 +49,8 @@ def _notes(recipe: LocalizationRecipe, where: str) -> Iterator[Finding]:
 
 
 def _contents(recipe: LocalizationRecipe, where: str) -> list[Finding]:
-    from actionspace.localization.data import load
-    from actionspace.localization.data_check import check_features
+    from actionspace.localization.data.check import check_features
+    from actionspace.localization.data.samples import load
     from actionspace.localization.encode import Encoding
 
     assert recipe.data is not None

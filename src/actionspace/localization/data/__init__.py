@@ -1,0 +1,1 @@
+"""Features and events of videos as samples."""

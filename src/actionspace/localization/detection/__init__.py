@@ -1,0 +1,1 @@
+"""From what the network says to detections."""

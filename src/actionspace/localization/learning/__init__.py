@@ -1,0 +1,1 @@
+"""What each point is to learn, and the losses."""

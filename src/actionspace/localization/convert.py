@@ -47,7 +47,7 @@ def run_from_checkpoint(
         UsageError: another number of names than the network has classes.
     """
     from actionspace.localization.detection.threshold import DEFAULT
-    from actionspace.localization.network.model import ActionFormer
+    from actionspace.localization.network.create import create_network
     from actionspace.localization.saved import fill, save_labels, save_network
 
     watch = Stopwatch()
@@ -58,7 +58,7 @@ def run_from_checkpoint(
     names = list(classes or recipe.classes or _classes_of(data, recipe, count))
     if len(names) != count:
         raise UsageError(f"{path} tells {count} classes apart; {len(names)} names were given.")
-    network = ActionFormer(recipe.model, dim, count)
+    network = create_network(recipe.model, dim, count)
     fill(network, state, str(path))
     recipe = recipe.model_copy(update={"features": None, "data": data and os.path.abspath(data)})  # noqa: PTH100
     run = Run.start(out, overwrite=overwrite)

@@ -15,7 +15,7 @@ from actionspace.localization.data.samples import FeatureSamples
 from actionspace.localization.detection.class_scores import with_video_classes
 from actionspace.localization.detection.detector import Detector, Found, detections_frame
 from actionspace.localization.measure import heads_of, proposals_of
-from actionspace.localization.network.model import ActionFormer
+from actionspace.localization.network.create import Network
 from actionspace.localization.network.padding import padded_length
 from actionspace.localization.prepare import bare, labelled, row_options
 from actionspace.localization.recipe import LocalizationRecipe
@@ -32,7 +32,7 @@ AT_ONCE = 4  # batches whose videos are in memory together, so that those of a l
 
 
 def infer(
-    network: ActionFormer,
+    network: Network,
     features: Source,
     events: Events,
     recipe: LocalizationRecipe,

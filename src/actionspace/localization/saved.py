@@ -10,7 +10,7 @@ from torch import Tensor
 
 from actionspace.encoders.checkpoint import write_weights
 from actionspace.errors import RunError, UsageError, did_you_mean
-from actionspace.localization.network.model import ActionFormer
+from actionspace.localization.network.create import Network, create_network
 from actionspace.localization.recipe import LocalizationRecipe
 from actionspace.training.checkpoint import load_weights
 from actionspace.training.run import Run
@@ -18,7 +18,7 @@ from actionspace.training.run import Run
 PREFIX = "network."  # of its weights among those of a training
 
 
-def save_network(run: Run, network: ActionFormer) -> None:
+def save_network(run: Run, network: Network) -> None:
     """Write the weights under the published names."""
     state = {name: value.detach().cpu() for name, value in network.state_dict().items()}
     write_weights(run.path / "weights.safetensors", state)
@@ -65,7 +65,7 @@ def classes_of(run: Run, column: str) -> list[str]:
 
 def load_network(
     run: Run, recipe: LocalizationRecipe, *, checkpoint: str | None = None, device: str = "cpu"
-) -> ActionFormer:
+) -> Network:
     """Return a run's network in evaluation mode.
 
     Args:
@@ -90,12 +90,12 @@ def load_network(
     if checkpoint is not None:
         state = {n.removeprefix(PREFIX): v for n, v in state.items() if n.startswith(PREFIX)}
     dim = int((run.labels.get("encoder") or {}).get("dim") or 0)
-    network = ActionFormer(recipe.model, dim, len(classes_of(run, recipe.column)))
+    network = create_network(recipe.model, dim, len(classes_of(run, recipe.column)))
     fill(network, state, str(path))
     return network.to(torch.device(device)).eval()
 
 
-def fill(network: ActionFormer, state: Mapping[str, Tensor], where: str) -> None:
+def fill(network: Network, state: Mapping[str, Tensor], where: str) -> None:
     """Give a network its weights.
 
     Raises:

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from actionspace.localization.data.sample import Sample
 from actionspace.localization.data.samples import FeatureSamples
 from actionspace.localization.detection.detector import Detector, detections_frame
-from actionspace.localization.learning.assign import assign
-from actionspace.localization.learning.losses import LocalizationLoss
+from actionspace.localization.learning.create import create_loss
 from actionspace.localization.learning.steps import StepFacts, StepSamples
-from actionspace.localization.network.model import ActionFormer, Predictions
+from actionspace.localization.network.create import create_network
+from actionspace.localization.network.model import Predictions
 from actionspace.localization.network.points import pyramid_points
 from actionspace.localization.recipe import LocalizationRecipe
 from actionspace.training.task import Evaluation, Evaluator
@@ -43,8 +43,8 @@ class Localizer(nn.Module):
     ) -> None:
         super().__init__()
         self.classes = classes
-        self.network = ActionFormer(recipe.model, dim, classes, empty)
-        self.loss = LocalizationLoss(recipe.loss)
+        self.network = create_network(recipe.model, dim, classes, empty)
+        self.loss = create_loss(recipe.model, recipe.loss)
 
     def forward(self, features: Tensor, mask: Tensor, learnt: Tensor | None = None) -> Predictions:
         """Return what the network says, see :class:`.network.model.ActionFormer`."""
@@ -119,7 +119,7 @@ class LocalizationTask:
         data, facts = batch
         assert isinstance(facts, StepFacts)
         points = pyramid_points(self.recipe.model, data.features.shape[-1], data.features.device)
-        targets = assign(points, data.truth, self.model.classes, self.recipe.loss)
+        targets = self.model.loss.targets(points, data.truth, self.model.classes)
         if facts.number != self._step:  # the first of its passes
             self.model.loss.advance(facts.positives)
             self._step = facts.number

@@ -13,7 +13,7 @@ from actionspace.events.nms_videos import Detections, NmsOptions, cut_to_video, 
 from actionspace.localization.data.sample import Sample, collate
 from actionspace.localization.detection import windows
 from actionspace.localization.detection.decode import Candidates, decode
-from actionspace.localization.network.model import ActionFormer
+from actionspace.localization.network.create import Network
 from actionspace.localization.network.padding import batches, padded_length
 from actionspace.localization.options import SuppressionConfig
 from actionspace.localization.recipe import LocalizationRecipe
@@ -56,14 +56,14 @@ class Detector:
         batch_size: videos of ``max_length`` rows per forward pass.
     """
 
-    network: ActionFormer
+    network: Network
     suppression: SuppressionConfig
     window: int
     overlap: int
     batch_size: int
 
     @classmethod
-    def of(cls, recipe: LocalizationRecipe, network: ActionFormer) -> Detector:
+    def of(cls, recipe: LocalizationRecipe, network: Network) -> Detector:
         """Return the detector a recipe describes."""
         window = min(recipe.predict.window or recipe.model.longest, recipe.model.longest)
         overlap = window // 4 if recipe.predict.overlap is None else recipe.predict.overlap

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from actionspace.localization.learning.assign import Targets
+from actionspace.localization.learning.assign import Targets, Truth, assign
 from actionspace.localization.learning.config import LossConfig
 from actionspace.localization.network.model import Predictions
 
@@ -65,6 +65,10 @@ class LocalizationLoss(nn.Module):
         count = torch.as_tensor(positives, device=self.normalizer.device).clamp(min=1)
         count = count.to(self.normalizer.dtype)
         self.normalizer.mul_(MOMENTUM).add_(count, alpha=1 - MOMENTUM)
+
+    def targets(self, points: Tensor, truth: Truth, classes: int) -> Targets:
+        """Return what each point learns, see :func:`.assign.assign`."""
+        return assign(points, truth, classes, self.config)
 
     def forward(
         self,

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from actionspace.localization.learning.class_losses import focal_loss
 from actionspace.localization.learning.config import LossConfig
-from actionspace.localization.learning.losses import diou_loss, focal_loss
+from actionspace.localization.learning.segment_losses import diou_loss
 from actionspace.localization.network.model import ActionFormer
 from actionspace.localization.network.points import level_points
 

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from actionspace.api import (
         Model,
+        calibrate,
         check,
+        compute_adaptive_ranges,
         convert,
         doctor,
         evaluate,
@@ -31,8 +33,10 @@ if TYPE_CHECKING:
         submit,
         summary,
         train,
+        validate_config,
         write_events,
     )
+    from actionspace.events.constraints import TemporalConstraints
     from actionspace.events.table import Events
 
 __version__ = "0.1.0"
@@ -40,8 +44,11 @@ __version__ = "0.1.0"
 __all__ = [
     "Events",
     "Model",
+    "TemporalConstraints",
     "__version__",
+    "calibrate",
     "check",
+    "compute_adaptive_ranges",
     "convert",
     "doctor",
     "evaluate",
@@ -59,6 +66,7 @@ __all__ = [
     "submit",
     "summary",
     "train",
+    "validate_config",
     "write_events",
 ]
 
@@ -68,6 +76,10 @@ def __getattr__(name: str) -> Any:
         from actionspace.events.table import Events
 
         return Events
+    if name == "TemporalConstraints":
+        from actionspace.events.constraints import TemporalConstraints
+
+        return TemporalConstraints
     if name in __all__:
         from actionspace import api
 

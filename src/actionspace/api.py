@@ -9,99 +9,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from actionspace.errors import UsageError, did_you_mean
+from actionspace.api_data import PathLike
+from actionspace.api_data import check as check
+from actionspace.api_data import compute_adaptive_ranges as compute_adaptive_ranges
+from actionspace.api_data import inspect as inspect
+from actionspace.api_data import prepare as prepare
+from actionspace.api_data import read_events as read_events
+from actionspace.api_data import split as split
+from actionspace.api_data import validate_config as validate_config
+from actionspace.api_data import write_events as write_events
+from actionspace.errors import UsageError
 from actionspace.tasks import known, known_to, task_of, verb
 
 if TYPE_CHECKING:
-    from actionspace.datasets.check import Finding
     from actionspace.encoders.encoder import Encoder
     from actionspace.events.table import Events
     from actionspace.features.store import FeatureStore
+    from actionspace.recipes.loader import Recipe
     from actionspace.recognition.export import Export
     from actionspace.training.predictions import Predictions
     from actionspace.training.run import Run
-    from actionspace.video.inspect import VideoInfo
-
-PathLike = str | os.PathLike[str]
-
-
-# ---- data ---------------------------------------------------------------------------------
-
-
-def read_events(
-    path: PathLike,
-    format: str | None = None,
-    *,
-    root: PathLike | None = None,
-    allow_outside: bool = False,
-    **options: Any,
-) -> Events:
-    """Read annotations of any known format; see :func:`actionspace.events.io.read`."""
-    from actionspace.events import io
-
-    place = Path(root) if root else None
-    return io.read(Path(path), format, root=place, allow_outside=allow_outside, **options)
-
-
-def write_events(events: Events, path: PathLike, format: str | None = None) -> Path:
-    """Write annotations; see :func:`actionspace.events.io.write`."""
-    from actionspace.events import io
-
-    return io.write(events, Path(path), format)
-
-
-def prepare(dataset: str, source: PathLike, out: PathLike | None = None, **options: Any) -> Path:
-    """Turn a published data set into a manifest; see :mod:`actionspace.datasets.prepare`."""
-    from actionspace.datasets.prepare import prepare as run
-
-    return run(dataset, Path(source), None if out is None else Path(out), **options)
-
-
-def split(
-    manifest: PathLike,
-    *,
-    by: str = "group",
-    ratio: str | Sequence[float] = "70:15:15",
-    folds: int | None = None,
-    seed: int = 0,
-    out: PathLike | None = None,
-) -> list[Path]:
-    """Write manifests with splits; see :func:`actionspace.events.split_files.split_manifest`."""
-    from actionspace.events.split_files import split_manifest
-
-    target = None if out is None else Path(out)
-    return split_manifest(Path(manifest), by=by, ratio=ratio, folds=folds, seed=seed, out=target)
-
-
-def inspect(videos: PathLike | Sequence[PathLike], *, exact: bool = True) -> list[VideoInfo]:
-    """Look at videos (files, folders, globs); a bad file is a verdict, not an exception."""
-    from actionspace.progress import progress
-    from actionspace.training.inputs import video_files
-    from actionspace.video.inspect import inspect as look
-
-    files = video_files(videos)
-    return [look(f, exact=exact) for f in progress(files, what="inspect", unit="video")]
-
-
-def check(target: PathLike, *, open_videos: bool = True) -> list[Finding]:
-    """Find what is wrong with a manifest, a recipe or a published archive before any training."""
-    from actionspace.recipes.loader import recipe_names
-
-    text = os.fspath(target)
-    if text in recipe_names() or text.endswith((".yaml", ".yml")):
-        from actionspace.recipes.check import check_recipe
-
-        return check_recipe(text)
-    if not Path(text).exists():
-        hint = did_you_mean(text, recipe_names())
-        raise UsageError(f"'{text}' is neither a file nor a recipe.{hint}")
-    from actionspace.datasets.check import check_manifest
-    from actionspace.localization.published import check_archive, known_md5
-
-    if known_md5(text) is not None:
-        return check_archive(text)
-    return check_manifest(read_events(text, allow_outside=True), files=open_videos)
-
 
 # ---- encode, train, use -------------------------------------------------------------------
 
@@ -183,16 +110,12 @@ def train(
         RunError: there is nothing to resume, or it is of another recipe or other data.
         Interrupted: the training was stopped; its state is saved.
     """
-    from actionspace.config import merge
-    from actionspace.recipes.loader import load_recipe
     from actionspace.training.run import next_run, stopped_run
 
     made = encoder if encoder is not None and not isinstance(encoder, str) else None
     if isinstance(encoder, str):
         fields["encoder"] = encoder
-    loaded = load_recipe(recipe, overrides)
-    if fields:
-        loaded = load_recipe(merge(loaded.model_dump(mode="json"), fields=fields))
+    loaded = _changed(recipe, overrides, fields)
     if out is not None:
         target = Path(out)
     else:
@@ -208,6 +131,17 @@ def train(
         resume=resume,
     )
     return made_run
+
+
+def _changed(recipe: PathLike, overrides: Sequence[str], fields: Mapping[str, Any]) -> Recipe:
+    """Return a recipe with what is said otherwise laid over it."""
+    from actionspace.config import merge
+    from actionspace.recipes.loader import load_recipe
+
+    loaded = load_recipe(recipe, overrides)
+    if not fields:
+        return loaded
+    return load_recipe(merge(loaded.model_dump(mode="json"), fields=fields))
 
 
 def evaluate(
@@ -228,6 +162,29 @@ def evaluate(
     known_to(run, options)
     metrics: dict[str, Any] = run(target, data, split=split, **options)
     return metrics
+
+
+def calibrate(
+    run: PathLike | Run, *, data: PathLike | Events | None = None, **options: Any
+) -> dict[str, Any]:
+    """Make a run's scores probabilities, on its validation split; its report shows how well.
+
+    See :func:`actionspace.localization.calibrate.calibrate` for the options. Runs of recognition
+    are calibrated when they are trained (``head.calibrate``).
+
+    Raises:
+        UsageError: the run is of recognition.
+    """
+    task = task_of(run)
+    if task != "localization":
+        raise UsageError(
+            f"{run} is no run of localization. Heads of recognition are calibrated when they are "
+            "trained (head.calibrate), on the validation split or on folds."
+        )
+    fit = verb(task, "calibrate", "calibrate")
+    known_to(fit, options)
+    found: dict[str, Any] = fit(run, data, **options)
+    return found
 
 
 @dataclass(frozen=True)
@@ -317,7 +274,10 @@ def fuse(
     fit_on: Sequence[PathLike] | None = None,
     **options: Any,
 ) -> Predictions:
-    """Average the predictions of several models; see :func:`actionspace.recognition.fuse.fuse`.
+    """Put the predictions of several models together.
+
+    See ``fuse`` in :mod:`actionspace.recognition.fuse`, and for detections in
+    :mod:`actionspace.localization.fuse`.
 
     ``weights`` may be written as ``"2:1"``.
     """
@@ -345,28 +305,24 @@ def submit(
 
     Args:
         sources: a run or predictions folder with the heads ``verb`` and ``noun``, or one of each.
-        manifest: the segments to answer: ``prepare epic100 ... challenge=true``.
+        manifest: the segments to answer: ``prepare epic100 ... challenge=true``; for detection the
+            videos.
         annotations: folder with the official lists of classes.
         out: the zip.
-        challenge: ``action_recognition`` or ``action_anticipation``.
+        challenge: ``action_recognition``, ``action_anticipation``, or ``action_detection``, for
+            which two runs of localization are given, see :mod:`actionspace.localization.epic`.
         options: levels of supervision (``sls_pt``, ``sls_tl``, ``sls_td``), and for runs those of
             :func:`predict`.
     """
     from actionspace.metrics.epic_submission import Supervision
-    from actionspace.recognition.epic import submit as run
 
+    detection = challenge == "action_detection"
+    run = verb("localization" if detection else "recognition", "epic", "submit")
+    options |= {} if detection else {"challenge": challenge}
     levels = [field.name for field in dataclasses.fields(Supervision)]
     supervision = Supervision(**{k: options.pop(k) for k in levels if k in options})
     many = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
-    return run(
-        many,
-        manifest,
-        annotations,
-        out,
-        challenge=challenge,
-        supervision=supervision,
-        **options,
-    )
+    return Path(run(many, manifest, annotations, out, supervision=supervision, **options))
 
 
 # ---- weights, lists, the machine -----------------------------------------------------------
@@ -379,6 +335,8 @@ def convert(
     recipe: PathLike | None = None,
     lora_alpha: float | None = None,
     overwrite: bool = False,
+    overrides: Sequence[str] = (),
+    **fields: Any,
 ) -> Path:
     """Turn a published checkpoint into safetensors, or into a run; nothing in it is run.
 
@@ -390,19 +348,26 @@ def convert(
         recipe: make a run of the checkpoint's encoder and head that evaluates and predicts.
         lora_alpha: of adapters in the file, where it does not say.
         overwrite: replace a finished run.
+        overrides: ``key.sub=value`` strings over the recipe, as ``data=MANIFEST``.
+        fields: further recipe fields, as in :func:`train`.
+
+    Raises:
+        UsageError: recipe fields without a recipe.
     """
     from actionspace.encoders.weights import convert_checkpoint
 
     if recipe is not None:
-        from actionspace.recipes.loader import load_recipe
         from actionspace.training.run import next_run
 
-        loaded = load_recipe(recipe)
+        loaded = _changed(recipe, overrides, fields)
         folder = Path(out) if out else next_run(loaded.name)
         options = {} if lora_alpha is None else {"lora_alpha": lora_alpha}
         make = verb(loaded.task, "convert", "run_from_checkpoint")
         run: Run = make(checkpoint, loaded, folder, overwrite=overwrite, **options)
         return run.path
+    if overrides or fields:
+        first = next(iter([*overrides, *fields]))
+        raise UsageError(f"'{first}' is an option of a recipe: name it too, --recipe NAME.")
     if Path(checkpoint).is_dir():
         write = verb(task_of(checkpoint), "convert", "weights_from_run")
         return Path(write(checkpoint, out or f"{checkpoint}.safetensors"))

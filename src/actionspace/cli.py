@@ -6,7 +6,6 @@ Results go to standard output (or ``--json``), progress and logs to standard err
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import sys
 from collections.abc import Sequence
@@ -15,8 +14,15 @@ from typing import Annotated
 
 import typer
 
-from actionspace import __version__
-from actionspace.console import key_values, print_json, print_metrics, print_table, video_row
+from actionspace import __version__, cli_data
+from actionspace.cli_data import Json, Out
+from actionspace.console import (
+    key_values,
+    print_calibration,
+    print_json,
+    print_metrics,
+    print_table,
+)
 from actionspace.errors import ActionspaceError, Interrupted
 
 INTERRUPTED = 130  # what typer exits with on Ctrl-C
@@ -30,8 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Out = Annotated[Path | None, typer.Option("--out", help="Where the result goes.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+app.add_typer(cli_data.app)
 
 
 @app.callback(invoke_without_command=True)
@@ -56,92 +61,6 @@ def demo(
     from actionspace.demo import run
 
     typer.echo(run(tour, out).summary())
-
-
-@app.command()
-def prepare(
-    dataset: Annotated[str, typer.Argument(help="A name from `actionspace list datasets`.")],
-    source: Annotated[Path, typer.Argument(help="The folder the data set was unpacked into.")],
-    options: Annotated[list[str] | None, typer.Argument(help="key=value, e.g. fold=1")] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Manifest to write (default: SOURCE/manifest.csv).")
-    ] = None,
-) -> None:
-    """Turn a published data set into a manifest."""
-    from actionspace import api
-
-    typer.echo(f"{api.prepare(dataset, source, out, **key_values(options))}")
-
-
-@app.command()
-def events(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="Annotation file or folder.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="File to write.")],
-    read_as: Annotated[str | None, typer.Option("--from", help="Format of IN.")] = None,
-    write_as: Annotated[str | None, typer.Option("--to", help="Format of OUT.")] = None,
-    root: Annotated[Path | None, typer.Option(help="Folder the videos lie in.")] = None,
-    allow_outside: Annotated[bool, typer.Option(help="Accept videos outside the root.")] = False,
-) -> None:
-    """Convert between annotation formats."""
-    from actionspace import api
-
-    table = api.read_events(source, read_as, root=root, allow_outside=allow_outside)
-    path = api.write_events(table, target, write_as)
-    typer.echo(f"{len(table)} events of {len(table.videos)} videos: {path}")
-
-
-@app.command()
-def split(
-    manifest: Annotated[Path, typer.Argument(help="Manifest to split.")],
-    by: Annotated[str, typer.Option(help="Column that must not straddle splits.")] = "group",
-    ratio: Annotated[str, typer.Option(help="train:val:test")] = "70:15:15",
-    folds: Annotated[int | None, typer.Option(help="Folds instead of a ratio.")] = None,
-    seed: Annotated[int, typer.Option(help="Same seed, same split.")] = 0,
-    out: Out = None,
-) -> None:
-    """Group-aware, stratified, deterministic splits."""
-    from actionspace import api
-
-    for path in api.split(manifest, by=by, ratio=ratio, folds=folds, seed=seed, out=out):
-        typer.echo(f"{path}")
-
-
-@app.command()
-def inspect(
-    videos: Annotated[list[Path], typer.Argument(help="Videos or folders.")],
-    fast: Annotated[bool, typer.Option("--fast", help="Trust the container.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Stream facts, exact frame count and a verdict for every video."""
-    from actionspace import api
-
-    infos = api.inspect(videos, exact=not fast)
-    if as_json:
-        print_json([dataclasses.asdict(info) for info in infos])
-    else:
-        print_table([video_row(info) for info in infos])
-    if any(info.verdict == "bad" for info in infos):
-        raise typer.Exit(1)
-
-
-@app.command()
-def check(
-    target: Annotated[str, typer.Argument(metavar="MANIFEST|RECIPE", help="What to check.")],
-    fast: Annotated[bool, typer.Option("--fast", help="Do not open the videos.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Find what is wrong before training; one line per finding."""
-    from actionspace import api
-
-    findings = api.check(target, open_videos=not fast)
-    if as_json:
-        print_json([dataclasses.asdict(finding) for finding in findings])
-    else:
-        for finding in findings:
-            typer.echo(str(finding))
-        typer.echo(f"{len(findings)} findings in {target}." if findings else f"{target}: fine.")
-    if any(finding.severity == "error" for finding in findings):
-        raise typer.Exit(1)
 
 
 @app.command()
@@ -205,7 +124,26 @@ def evaluate(
         print_json(metrics)
     else:
         print_metrics(metrics)
-    typer.echo(f"{Path(target) / 'metrics.json'}", err=as_json)
+    if target.is_dir():  # those of somebody's file are only printed
+        typer.echo(f"{target / 'metrics.json'}", err=as_json)
+
+
+@app.command()
+def calibrate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run of localization.")],
+    options: Annotated[list[str] | None, typer.Argument(help="data=MANIFEST offset=true")] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Score as it was trained.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a run's scores probabilities, on its validation split."""
+    from actionspace import api
+
+    found = api.calibrate(run, remove=remove, **key_values(options))
+    if as_json:
+        print_json(found)
+    else:
+        print_calibration(found)
+    typer.echo(f"{Path(run) / 'report.html'}", err=as_json)
 
 
 @app.command()
@@ -232,7 +170,10 @@ def predict(
 
 @app.command()
 def fuse(
-    predictions: Annotated[list[Path], typer.Argument(help="Predictions folders, two or more.")],
+    predictions: Annotated[
+        list[Path],
+        typer.Argument(help="Predictions folders (of localization also runs), two or more."),
+    ],
     weights: Annotated[
         str | None, typer.Option(help="One per folder, e.g. 2:1 (or equal).")
     ] = None,
@@ -246,7 +187,7 @@ def fuse(
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder to write.")] = Path("fused"),
 ) -> None:
-    """Average the predictions of several models for the same videos."""
+    """Put the predictions of several models for the same videos together."""
     from actionspace import api
 
     found = api.fuse(
@@ -276,7 +217,7 @@ def submit(
     ],
     out: Annotated[Path, typer.Option("--out", help="Zip to write.")] = Path("submission.zip"),
     challenge: Annotated[
-        str, typer.Option(help="action_recognition or action_anticipation")
+        str, typer.Option(help="action_recognition, action_anticipation or action_detection")
     ] = "action_recognition",
     options: Annotated[
         list[str] | None,
@@ -330,6 +271,10 @@ def export(
 @app.command()
 def convert(
     checkpoint: Annotated[Path, typer.Argument(help="A published weight file, or a run.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(help="With --recipe: data=MANIFEST features=DIR key.sub=value"),
+    ] = None,
     out: Out = None,
     recipe: Annotated[
         str | None, typer.Option(help="Make a run of it that evaluates and predicts.")
@@ -341,7 +286,8 @@ def convert(
     """Turn a published checkpoint into safetensors without running code from it."""
     from actionspace import api
 
-    typer.echo(f"{api.convert(checkpoint, out=out, recipe=recipe, lora_alpha=lora_alpha)}")
+    options = {"recipe": recipe, "lora_alpha": lora_alpha, "overrides": overrides or ()}
+    typer.echo(f"{api.convert(checkpoint, out=out, **options)}")  # type: ignore[arg-type]
 
 
 @app.command(name="list")

@@ -26,16 +26,37 @@ def print_json(value: Any) -> None:
 def print_metrics(metrics: Mapping[str, Any]) -> None:
     """Print the numbers of an evaluation with their intervals, then those of a challenge."""
     rows = []
+    chance = metrics.get("chance") or {}
     for name, value in metrics.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             continue
         interval = metrics.get(f"{name}_ci")
         text = f"{interval[0]:.3f} – {interval[1]:.3f}" if interval else ""
-        rows.append({"metric": name, "value": f"{value:.4g}", "95 % interval": text})
+        row = {"metric": name, "value": f"{value:.4g}", "95 % interval": text}
+        if chance:
+            row["chance"] = f"{chance[name]:.4g}" if name in chance else ""
+        rows.append(row)
     print_table(rows)
     if challenge := metrics.get("epic100"):
         typer.echo("\nEPIC-KITCHENS-100")
         print_table([{"metric": name, "value": f"{v:.4g}"} for name, v in challenge.items()])
+
+
+def print_calibration(found: Mapping[str, Any]) -> None:
+    """Print what a calibration changed."""
+    if "before" in found:
+        before, after = found["before"], found["after"]
+        names = {"ece": "calibration error", "log_loss": "log loss"}
+        print_table(
+            [
+                {"": text, "before": f"{before[n]:.4f}", "after": f"{after[n]:.4f}"}
+                for n, text in names.items()
+            ]
+        )
+    typer.echo(
+        f"Temperature {found['temperature']:.4g}, offset {found['offset']:.4g}; detections that "
+        f"score {found['threshold']:.3f} or more are told."
+    )
 
 
 def print_table(rows: Sequence[Mapping[str, Any]]) -> None:

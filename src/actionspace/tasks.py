@@ -35,8 +35,8 @@ def verb(task: str, module: str, name: str) -> Any:
 def task_of(target: str | os.PathLike[str] | Run) -> str:
     """Return the task of a run, of a predictions folder, or of a file.
 
-    A table or JSON file holds detections; a file exported from a run is of recognition. What is
-    none of these is left to recognition, whose message says so.
+    A table, JSON file or submission holds detections; a file exported from a run is of recognition.
+    What is none of these is left to recognition, whose message says so.
     """
     from actionspace.events.formats import manifest
     from actionspace.paths import read_json
@@ -46,7 +46,8 @@ def task_of(target: str | os.PathLike[str] | Run) -> str:
         return _known(target.config.get("task"))
     path = Path(target)
     if path.is_file():
-        return "localization" if path.suffix in (*manifest.SUFFIXES, ".json", ".pkl") else TASKS[0]
+        detections = (*manifest.SUFFIXES, ".json", ".pkl", ".zip")
+        return "localization" if path.suffix in detections else TASKS[0]
     try:
         if (path / "config.yaml").is_file():
             return _known(Run(path).config.get("task"))

@@ -21,7 +21,7 @@ from actionspace.events.io import read
 from actionspace.features.joined import listed_features
 from tests.datasets.layouts import epic100_annotations
 
-UNTRIMMED = ("thumos14", "activitynet13", "epic100-detection", "ego4d-mq", "multithumos")
+UNTRIMMED = ("thumos14", "activitynet13", "hacs", "epic100-detection", "ego4d-mq", "multithumos")
 
 
 def annotation(label: str, start: float, end: float, number: int | None = None) -> dict[str, Any]:
@@ -334,3 +334,45 @@ def test_the_real_lists(
     assert (splits["train"], splits["test"]) == videos and len(found) == events
     ids = untrimmed.class_ids(shared_data / "annotations" / name / f"{name}.json")
     assert len(ids) == classes and sorted(ids.values()) == list(range(classes))
+
+
+def test_hacs_has_a_folder_of_features_for_each_split(tmp_path: Path) -> None:
+    from tests.datasets.untrimmed_layouts import CLASSES, hacs
+
+    hacs(tmp_path)
+    events = dataset_events("hacs", tmp_path, features="slowfast_feature", annotation="slowfast")
+    assert events.videos["split"].value_counts().to_dict() == {"train": 4, "test": 2}
+    assert events.videos["duration"].tolist() == [40.0] * 6  # text in the file
+    assert events.videos["features"][0] == "slowfast_feature/training/xyz0.npy"
+    path = prepare("hacs", tmp_path, tmp_path / "hacs.csv", features="i3d_feature")
+    assert class_order(read(path), "label") == [CLASSES[1], CLASSES[0]]  # by their ids
+    with pytest.raises(UsageError, match="one of i3d, slowfast"):
+        dataset_events("hacs", tmp_path, annotation="tsp")
+
+
+def test_hacs_pickles_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    from tests.datasets.untrimmed_layouts import hacs
+
+    hacs(tmp_path)
+    for file in sorted((tmp_path / "slowfast_feature").rglob("*.npy")):
+        file.rename(file.with_suffix(".pkl"))
+    with pytest.raises(DataError, match=r"can run code.*\n(.*\n)*.*slow_feature"):
+        dataset_events("hacs", tmp_path, features="slowfast_feature")
+
+
+def test_what_makes_arrays_of_hacs_pickles_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pickle
+
+    import torch
+
+    from actionspace.datasets.hacs import CONVERT
+
+    both = {"slow_feature": torch.ones(1, 5, 3), "fast_feature": torch.zeros(1, 2, 3)}
+    place = tmp_path / "slowfast_feature" / "training" / "a.pkl"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(pickle.dumps(both))
+    monkeypatch.chdir(tmp_path)
+    exec(CONVERT, {})
+    assert np.load(place.with_suffix(".npy")).tolist() == [[1.0] * 5 + [0.0] * 2] * 3

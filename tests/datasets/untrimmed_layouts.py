@@ -113,6 +113,24 @@ def ego4d_mq(folder: Path) -> Path:
     return folder
 
 
+def hacs(folder: Path) -> Path:
+    """Both annotation files, ``{i3d,slowfast}_feature/<split>/<id>.npy``; durations as text."""
+    names, subsets = _names(lambda v: f"xyz{v}"), ("training", "validation")
+    for kind, tail, grid in (("i3d", "", (1, 1, 2.0)), ("slowfast", "_slowfast", (8, 32, 15.0))):
+        file = folder / "annotations" / f"HACS_segments_v1.1.1{tail}.json"
+        _database(file, names, subsets, 30.0, Billiards=1, Diving=0)
+        text = file.read_text(encoding="utf-8").replace(
+            f'"duration": {SECONDS}', '"duration": "40.0"'
+        )
+        file.write_text(text, encoding="utf-8")
+        _features(folder / f"{kind}_feature", names, grid, 6)
+        for v, name in enumerate(names):
+            place = folder / f"{kind}_feature" / subsets[v >= TRAIN] / f"{name}.npy"
+            place.parent.mkdir(exist_ok=True)
+            (folder / f"{kind}_feature" / f"{name}.npy").rename(place)
+    return folder
+
+
 EGO4D_DIMS = {"slowfast": 5, "omnivore": 4, "egovlp": 3}
 
 LAYOUTS: dict[str, Callable[[Path], Path]] = {
@@ -120,4 +138,5 @@ LAYOUTS: dict[str, Callable[[Path], Path]] = {
     "activitynet13": activitynet13,
     "epic100-detection": epic100_detection,
     "ego4d-mq": ego4d_mq,
+    "hacs": hacs,
 }

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from actionspace.demo import copy_clips, run
-from actionspace.demo.localize import untrimmed_videos
+from actionspace.demo.localize import SETTINGS, untrimmed_videos
 from actionspace.demo.untrimmed import FPS, Bout, join
 from actionspace.errors import ActionspaceError, UsageError
 from actionspace.events import io
 from actionspace.events.table import Events
+from actionspace.localization.recipe import LocalizationRecipe
+from actionspace.recipes.loader import load_recipe
 from actionspace.video.index import frame_index
 from actionspace.video.sweep import sweep
 from actionspace.video.transform import FrameTransform
@@ -48,6 +50,13 @@ def test_each_split_shows_its_own_sessions_and_the_truth_is_exact(
         assert set(made.select(split=split).rows["label"]) == names
     path = made.to_csv(tmp_path / "videos" / "events.csv")
     assert len(io.read(path)) == len(made)
+
+
+def test_its_settings_are_those_of_a_small_network() -> None:
+    recipe = load_recipe("localize", SETTINGS)
+    assert isinstance(recipe, LocalizationRecipe)
+    assert recipe.model.width == 64 and recipe.rows.hop == 4
+    assert recipe.model.input_dropout == 0.5, "few clips: chosen on validation videos"
 
 
 def test_other_peoples_files_are_not_overwritten(few: Events, tmp_path: Path) -> None:

@@ -132,8 +132,23 @@ def test_own_encoders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert encoder.tokens(x).shape == (2, 1 if out == "pooled" else 4, 6)
     encoder = create_encoder(f"{tmp_path / 'my_encoders.py'}:Net")
     save_file(encoder.backbone.state_dict(), tmp_path / "w.safetensors")
-    again = create_encoder("my_encoders:Net", weights=tmp_path / "w.safetensors")
+    again = create_encoder("my_encoders:Net", weights=tmp_path / "w.safetensors", seed=1)
     assert torch.equal(again(x), encoder(x)) and again.weights_hash == encoder.weights_hash
+
+
+def test_own_random_weights_depend_on_the_seed_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a training of an own network could not be resumed: each start would have another."""
+    (tmp_path / "my_encoders.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    hashes = []
+    for before, seed in ((3, 0), (4, 0), (4, 1)):
+        torch.manual_seed(before)
+        drawn = torch.get_rng_state()
+        hashes.append(create_encoder("my_encoders:Net", seed=seed).weights_hash)
+        assert torch.equal(torch.get_rng_state(), drawn)
+    assert hashes[0] == hashes[1] != hashes[2]
 
 
 @pytest.mark.parametrize(

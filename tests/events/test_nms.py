@@ -183,6 +183,15 @@ def test_a_hopeless_group_stops_early() -> None:
     assert soft_nms(pad([(far, good), (far, poor)], [0, 1]), most=20).sizes.tolist() == [20, 20]
 
 
+def test_a_hopeless_group_that_is_taken_along_stays_as_it_is() -> None:
+    """It is so while most of the others go on; what sinks among those makes them shorter."""
+    apart = np.arange(30, dtype=F)[:, None] * 10 + np.array([0, 5], F)
+    good, poor = np.linspace(0.9, 0.8, 30, dtype=F), np.linspace(0.3, 0.2, 30, dtype=F)
+    piled = (np.concatenate([apart[:24], apart[[10] * 6]]), good)
+    groups = pad([piled, piled, (apart, poor)], [0, 0, 0])
+    assert soft_nms(groups, min_score=0.15, most=20).sizes.tolist() == [16, 16, 8]
+
+
 @settings(max_examples=40)
 @given(segments(1), st.sampled_from(DECAYS), st.sampled_from([-16, 0.5, 1024]))
 def test_moving_all_segments_moves_nothing_else(

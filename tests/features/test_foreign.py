@@ -108,6 +108,27 @@ def test_h5_by_file_and_by_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     np.testing.assert_array_equal(folder.get("one").features, ARRAY)
 
 
+def test_real_h5_files(tmp_path: Path) -> None:
+    """A file of many videos, of one, in a group of its own, and one that is damaged."""
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "all.h5", "w") as file:
+        file["one"], file["two"] = ARRAY, (ARRAY + 1).astype(np.float16)
+    whole = open_features(tmp_path / "all.h5", stride=1, fps=1)
+    assert whole.videos() == ["one", "two"] and whole.dim == ARRAY.shape[1]
+    np.testing.assert_array_equal(whole.get("one").features, ARRAY)
+    np.testing.assert_array_equal(whole.get("two").features, (ARRAY + 1).astype(np.float16))
+    (tmp_path / "each").mkdir()
+    with h5py.File(tmp_path / "each" / "one.hdf5", "w") as file:
+        file.create_dataset("feats", data=ARRAY, compression="gzip")
+    (tmp_path / "each" / "bad.h5").write_bytes((tmp_path / "all.h5").read_bytes()[:300])
+    each = open_features(tmp_path / "each", stride=1, fps=1)
+    np.testing.assert_array_equal(each.get("one").features, ARRAY)
+    with pytest.raises(StoreError, match=r"bad\.h5.*cannot be read"):
+        each.get("bad")
+    with pytest.raises(StoreError, match=r"bad\.h5 cannot be read"):
+        open_features(tmp_path / "each" / "bad.h5", stride=1, fps=1)
+
+
 def test_h5_without_h5py_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

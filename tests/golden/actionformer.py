@@ -9,9 +9,15 @@ from typing import Any
 
 from actionspace.localization.learning.config import LossConfig
 from actionspace.localization.network.config import ModelConfig
+from actionspace.localization.network.switches import TransformerV2Config
 from tests.conftest import golden_dirs
 
 Case = tuple[Path, dict[str, Any]]
+BACKBONES: dict[str, Any] = {
+    "convTransformer": "transformer",
+    "convTransformerv2": "transformer_v2",
+    "conv": "conv",
+}
 
 
 def cases(kind: str) -> dict[str, Case]:
@@ -54,13 +60,26 @@ def pad(videos: Sequence[Any], length: int) -> tuple[Any, Any]:
     return features, (torch.arange(length) < lengths[:, None])[:, None]
 
 
+def switches(theirs: dict[str, Any]) -> TransformerV2Config:
+    """Our switches for those of the fork's second transformer."""
+    return TransformerV2Config(
+        rms_norm=theirs.get("use_rms_norm", False),
+        swiglu=theirs.get("use_swiglu", False),
+        rope=theirs.get("use_rope", False),
+        kv_heads=theirs.get("n_kv_head"),
+        fused=theirs.get("use_flash_attn", False),
+        compat="fork",
+    )
+
+
 def model_config(config: dict[str, Any]) -> ModelConfig:
     """Our network options for a published configuration."""
     theirs, training = config["model"], config["train_cfg"]
     convs, stem, branch = theirs["backbone_arch"]
     dims, window = theirs["input_dim"], theirs["n_mha_win_size"]
     return ModelConfig(
-        backbone="conv" if theirs["backbone_type"] == "conv" else "transformer",
+        backbone=BACKBONES[theirs["backbone_type"]],
+        v2=switches(theirs),
         input_split=tuple(dims) if isinstance(dims, list) else (),
         embed_dim=theirs["embd_dim"],
         embed_layers=convs,

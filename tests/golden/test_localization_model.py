@@ -76,7 +76,8 @@ def test_evaluation(name: str, record_property: Record) -> None:
     """Points, masks, logits, offsets and candidates of every video."""
     import torch
 
-    from actionspace.localization.detection.decode import Candidates, decode
+    from actionspace.events.nms_videos import Detections
+    from actionspace.localization.detection.decode import decode
 
     folder, case = EVALUATIONS[name]
     config, io, errors = case["config"], tensors(folder, case["io"]), Errors(case)
@@ -111,7 +112,8 @@ def test_evaluation(name: str, record_property: Record) -> None:
             min_length=test["duration_thresh"],
         )
         assert len(found.labels) == run["n_pre"]
-        wanted = Candidates(*(expected[f"pre_nms.{field}"] for field in Candidates._fields))
+        parts = ("segments", "scores", "labels")
+        wanted = Detections(*(expected[f"pre_nms.{part}"] for part in parts))
         errors.compare(found.scores, wanted.scores, "scores")
         ours, theirs = _settled(found, wanted.scores), _settled(wanted, wanted.scores)
         assert torch.equal(ours.labels, theirs.labels)
@@ -126,7 +128,7 @@ def _settled(found: Any, scores: Any) -> Any:
     run = np.cumsum(np.diff(scores.numpy(), prepend=0) != 0)
     begin, end = found.segments.numpy().round(3).T
     order = np.lexsort((end, begin, found.labels.numpy(), run))
-    return type(found)(*(part[order] for part in found))
+    return found.at(order)
 
 
 def _targets(model: Any, config: Any, videos: list[dict[str, Any]]) -> Any:

@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 
 from actionspace.events.fusion import fuse_video_scores
 from actionspace.events.nms import Groups, hard_nms, soft_nms
+from actionspace.events.nms_in_order import diou_in_order
 from actionspace.events.nms_videos import Detections, NmsOptions, cut_to_video, suppress
 from actionspace.events.voting import vote
 from tests.golden.tal import Case, cases, runs
@@ -23,7 +24,10 @@ EVAL, FUSION = cases("eval_forward"), cases("score_fusion")
 
 def close(ours: Any, theirs: Any, case: Case) -> None:
     np.testing.assert_allclose(
-        np.asarray(ours), theirs, rtol=case.entry.get("rtol", 1e-6), atol=case.entry["atol"]
+        np.asarray(ours),
+        theirs,
+        rtol=case.entry.get("rtol", 1e-6),
+        atol=case.entry.get("atol", 1e-6),
     )
 
 
@@ -152,3 +156,40 @@ def test_from_candidates_to_seconds(case: Case) -> None:
         frames = found.segments * run["feat_stride"] + 0.5 * run["feat_num_frames"]
         seconds = Detections(frames / run["fps"], found.scores, found.labels)
         equal(cut_to_video(seconds, run["duration"]), theirs, case)
+
+
+FORK, FORK_EVAL = runs("nms_diou"), cases("fork_full_eval")
+
+
+def fork_options(run: dict[str, Any]) -> NmsOptions:
+    """A run of the fork's batched suppression."""
+    return NmsOptions(
+        "diou_in_order" if run["use_diou_nms"] else "soft",
+        run["iou_threshold"],
+        run["min_score"],
+        run["max_seg_num"],
+        run["sigma"],
+        run["multiclass"],
+        run["voting_thresh"],
+        class_sigma={int(k): v for k, v in (run.get("class_sigma") or {}).items()},
+    )
+
+
+@pytest.mark.skipif(not FORK, reason="no golden/tal cases of distance-IoU suppression here")
+@pytest.mark.parametrize("kind", ["numpy", "torch"])
+@pytest.mark.parametrize(
+    ("case", "run"), FORK, ids=lambda x: x["name"] if isinstance(x, dict) else ""
+)
+def test_distance_iou(case: Case, run: dict[str, Any], kind: str) -> None:
+    tensors, name = load_file(case.file("io")), run["name"]
+    given = [tensors[f"{run.get('input', name)}.{n}"] for n in ("segs", "scores", "labels")]
+    theirs = [tensors[f"{name}.out_{n}"] for n in ("segs", "scores", "labels")]
+    if "input" in run:
+        (found,) = suppress([Detections(*placed(given, kind))], fork_options(run))
+        equal(found, theirs, case)
+        return
+    groups = Groups(*placed([given[0][None], given[1][None], np.array([len(given[1])])], kind))
+    most = run["max_num"] if run["max_num"] > 0 else None
+    picks = diou_in_order(groups, sigma=run["sigma"], min_score=run["min_score"], most=most)
+    kept = np.asarray(picks.numbers[0, : int(picks.sizes[0])])
+    equal(Detections(given[0][kept], picks.scores[0, : len(kept)], given[2][kept]), theirs, case)

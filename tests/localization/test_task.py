@@ -13,11 +13,12 @@ from actionspace.localization.data.samples import FeatureSamples
 from actionspace.localization.data.source import FeatureFiles, open_source
 from actionspace.localization.data.truncate import Truncation
 from actionspace.localization.fit import train
-from actionspace.localization.learning.assign import assign
+from actionspace.localization.learning.assign import assign, counted
+from actionspace.localization.learning.class_losses import focal_loss
 from actionspace.localization.learning.steps import StepSamples, count_positives
 from actionspace.localization.network.padding import padded_length
 from actionspace.localization.network.points import pyramid_points
-from actionspace.localization.task import Localizer
+from actionspace.localization.task import LocalizationTask, Localizer
 from actionspace.training.plan import epoch_order, epoch_steps
 from tests.localization import untrimmed
 
@@ -66,8 +67,44 @@ def test_positives_are_those_the_network_learns(folder: Path) -> None:
     points = pyramid_points(recipe.model, batch.features.shape[-1], torch.device("cpu"))
     targets = assign(points, batch.truth, 2, recipe.loss)
     learnt = (targets.learnt & said.mask).sum(dim=1).tolist()
-    assert learnt == [count_positives(part, recipe.model, recipe.loss) for part in parts]
+    assert [(n,) for n in learnt] == [
+        count_positives(part, recipe.model, recipe.loss) for part in parts
+    ]
     assert sum(learnt) > 10
+
+
+def test_time_that_does_not_count_teaches_nothing(folder: Path) -> None:
+    """But events in it: their points, and no others there, are in the class loss."""
+    recipe = untrimmed.recipe()
+    steps = StepSamples(samples(folder), recipe.training, recipe.model, recipe.loss)
+    data, facts = steps.collate([steps.load(i, 0) for i in range(2)])
+    assert data.uncounted is None
+    torch.manual_seed(0)
+    task = LocalizationTask(recipe, Localizer(recipe, untrimmed.DIM, 2), steps, None)
+    task.model.eval()
+    torch.nn.init.zeros_(
+        task.model.network.cls_head.cls_head.conv.bias
+    )  # so that each point has a say
+    points = pyramid_points(recipe.model, data.features.shape[-1], torch.device("cpu"))
+    targets = assign(points, data.truth, 2, recipe.loss)
+    spans = torch.tensor([[[10.0, 30.0], [25.0, 40.0]], [[0.0, 0.0], [-torch.inf, torch.inf]]])
+    counts = counted(points, targets, spans)
+    time = points[:, 0]
+    assert torch.equal(counts[0], targets.learnt[0] | ~((time >= 10) & (time < 40)))
+    assert torch.equal(counts[1], targets.learnt[1]) and targets.learnt[1].any()
+
+    def losses(uncounted: torch.Tensor | None) -> dict[str, float]:
+        found = task.step(task.model, (replace(data, uncounted=uncounted), facts))
+        return {name: value.item() for name, value in found.items()}
+
+    every, some = losses(None), losses(spans)
+    said = task.model(data.features, data.mask, targets.learnt)
+    each = focal_loss(said.logits, targets.classes).sum(-1)[said.mask & counts]
+    wanted = each.sum() / task.model.loss.normalizer / (2 / facts.samples)
+    assert some["class_loss"] == pytest.approx(wanted.item(), rel=1e-6)
+    assert some["class_loss"] < 0.9 * every["class_loss"]
+    assert some["regression_loss"] == every["regression_loss"]
+    assert losses(torch.zeros(2, 1, 2)) == every
 
 
 def test_every_part_of_a_step_knows_all_of_it(folder: Path) -> None:
@@ -80,10 +117,10 @@ def test_every_part_of_a_step_knows_all_of_it(folder: Path) -> None:
         assert {fact.number for fact in mine} == {3 + k}
         assert {fact.samples for fact in mine} == {step.samples}
         wanted = sum(
-            count_positives(found.load(int(i), 1), recipe.model, recipe.loss)
+            sum(count_positives(found.load(int(i), 1), recipe.model, recipe.loss))
             for i in order[5 * k : 5 * (k + 1)]
         )
-        assert {fact.positives for fact in mine} == {wanted}
+        assert {fact.positives for fact in mine} == {(wanted,)}
 
 
 def test_accumulated_passes_learn_what_one_pass_learns(folder: Path, tmp_path: Path) -> None:

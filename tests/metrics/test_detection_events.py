@@ -97,8 +97,29 @@ def test_time_that_nobody_labelled_does_not_count() -> None:
         {"video": "a.mp4", "start": 33, "end": 34, "label": "dig", "score": 1.0},
     ]
     found = evaluate_events(truth(TRUTH[:4], videos), Events.from_frames(guess), [0.5])
-    assert found.left_out["predictions_in_unlabelled_time"] == 1
+    assert found.left_out["predictions_in_uncounted_time"] == 1
     assert found.per_class().set_index("class").loc["dig", "ap"] == pytest.approx(2 / 3)
+
+
+def test_time_to_ignore_counts_neither_way() -> None:
+    ignored = {"video": "a.mp4", "start": 5, "end": 19, "label": "dig", "status": "ignore"}
+    rows = [*TRUTH[:3], {"video": "a.mp4", "start": 6, "end": 12, "label": "jump"}, ignored]
+    guess = [
+        *GUESS[:3],
+        {"video": "a.mp4", "start": 11, "end": 18, "label": "dig", "score": 1.0},  # not known
+        {"video": "a.mp4", "start": 6, "end": 11, "label": "jump", "score": 0.5},  # annotated
+        {"video": "a.mp4", "start": 13, "end": 32, "label": "groom", "score": 1.0},  # it lasts
+    ]
+    options: dict[str, Any] = {"thresholds": [0.4], "split": "test"}
+    found = evaluate_events(truth(rows), Events.from_frames(guess), **options)
+    plain = evaluate_events(truth(rows[:-1]), Events.from_frames(guess), **options)
+    assert found.left_out["predictions_in_uncounted_time"] == 1
+    ap, before = (each.per_class().set_index("class")["ap"] for each in (found, plain))
+    assert ap["jump"] == before["jump"] == 1 and ap["groom"] == before["groom"] == 1
+    assert ap["dig"] == 1 and before["dig"] == pytest.approx(2 / 3)
+    assert found.protocol.hash != plain.protocol.hash
+    assert found.protocol.rules["uncounted_time"]["videos"] == 1
+    assert "uncounted_time" not in plain.protocol.rules
 
 
 def test_repeated_annotations_are_cleaned_unless_asked() -> None:
@@ -123,6 +144,17 @@ def test_repeated_annotations_are_cleaned_unless_asked() -> None:
 def test_predictions_that_make_no_sense(row: dict[str, Any], words: str) -> None:
     with pytest.raises(DataError, match=words):
         measured([*GUESS, row])
+
+
+def test_an_event_may_be_labelled_in_another_column() -> None:
+    rows = [
+        {"video": "a.mp4", "start": 0, "end": 10, "verb": "wash", "noun": "cup"},
+        {"video": "a.mp4", "start": 20, "end": 30, "verb": "walk"},
+    ]
+    guess = [{"video": "a.mp4", "start": 0, "end": 10, "noun": "cup", "score": 0.5}]
+    annotated = Events.from_frames(rows, heads=("verb", "noun"))
+    said = Events.from_frames(guess, heads=("noun",))
+    assert evaluate_events(annotated, said, [0.5], head="noun").metrics()["map"] == 1
 
 
 def test_annotations_that_make_no_sense() -> None:

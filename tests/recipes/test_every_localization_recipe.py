@@ -1,4 +1,4 @@
-"""Every recipe of ActionFormer on generated features in its data set's layout, made small."""
+"""Every recipe of ActionFormer and TriDet on features in its data set's layout, made small."""
 
 from __future__ import annotations
 
@@ -23,12 +23,15 @@ NAMES = [r.name for r in list_recipes() if r.task == "localization" and r.datase
 
 def smaller(recipe: LocalizationRecipe) -> list[str]:
     """Overrides with which a recipe trains in a second: few channels, a few steps."""
-    found = [f"model.{name}=12" for name in ("neck_dim", "head_dim")]
+    width = 16 if recipe.model.backbone == "sgp" else 12
+    found = [f"model.{name}={width}" for name in ("neck_dim", "head_dim")]
     split = recipe.model.input_split
     if split:
         found += [f"model.input_split={list(EGO4D_DIMS.values())}", "model.embed_dim=[4,4,4]"]
     else:
-        found += ["model.embed_dim=12"]
+        found += [f"model.embed_dim={width}"]
+    if recipe.model.backbone == "sgp":
+        found += ["model.sgp.hidden=16"]
     return [
         *found,
         f"model.max_length={recipe.model.divisor * (1 if recipe.model.divisor > 99 else 2)}",
@@ -51,6 +54,9 @@ def options(recipe: LocalizationRecipe) -> dict[str, Any]:
     if recipe.dataset == "activitynet13":
         kind = "i3d" if "i3d" in recipe.name else "tsp"
         return {"features": f"{kind}_features", "annotation": kind}
+    if recipe.dataset == "hacs":
+        kind = recipe.name.rpartition("_")[2]
+        return {"features": f"{kind}_feature", "annotation": kind}
     return {"features": {"thumos14": "i3d_features"}.get(recipe.dataset, "features")}
 
 

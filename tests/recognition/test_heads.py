@@ -47,9 +47,10 @@ MODES = {
     "probe": ("mode=probe",),
     "features": ("mode=head", "inputs=features"),
     "clips": ("mode=head",),
+    # At a higher rate it learns as well, but rounding (another number of threads) decides how.
     "full": (
-        *("mode=full", f"encoder={adaptable.ENCODER}", "training.epochs=20"),
-        "training.optimizer={lr: 0.03, weight_decay: 0}",
+        *("mode=full", f"encoder={adaptable.ENCODER}", "training.epochs=40"),
+        "training.optimizer={lr: 0.01, weight_decay: 0}",
     ),
 }
 

@@ -113,3 +113,14 @@ def test_drawing_of_almost_nothing(points):
     assert "nan" not in svg and "inf" not in svg
     for circle in ElementTree.fromstring(svg).iter("circle"):
         assert 0 <= float(circle.get("cy")) <= 210
+
+
+def test_how_well_segments_fit_is_no_loss(tmp_path):
+    """They leave the room that the parts of the loss have."""
+    path = tmp_path / "metrics.csv"
+    path.write_text(
+        "step,epoch,train/loss,train/class_loss,train/regression_loss,train/mean_iou,train/max_iou\n"
+        "1,0.5,2,1,1,0.3,0.6\n2,1,1,0.5,0.5,0.4,0.7\n"
+    )
+    (loss,) = curves(path)
+    assert [s.name for s in loss.series] == ["training", "class_loss", "regression_loss"]

@@ -109,6 +109,15 @@ _DATASETS = (
         "features=tsp_features annotation=official|tsp|i3d|bsn missing=raise val_as_test=false",
     ),
     DatasetInfo(
+        "hacs",
+        "HACS Segments: when which of 200 activities happens in 50,000 untrimmed videos",
+        200,
+        "annotation on the terms of the HACS authors; videos belong to their YouTube authors",
+        "HACS_segments_v1.1.1.json, or the two that TriDet's repository has, with i3d_feature/ or "
+        "slowfast_feature/ (a folder for each split; pickles made arrays)",
+        "features=i3d_feature annotation=i3d|slowfast missing=raise val_as_test=false",
+    ),
+    DatasetInfo(
         "epic100-detection",
         "EPIC-KITCHENS-100 detection: when which verb and noun happens in 633 untrimmed videos",
         97,
@@ -149,6 +158,7 @@ _MODULES = {
     "thumos14": "thumos14",
     "activitynet13": "activitynet13",
     "epic100-detection": "epic100_detection",
+    "hacs": "hacs",
     "ego4d-mq": "ego4d_mq",
     "multithumos": "multithumos",
 }

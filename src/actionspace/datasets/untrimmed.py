@@ -2,7 +2,7 @@
 
 A video is called by its id, or by the path of its file where that lies under the source. Features
 are found by name: ``<id>.npy`` or ``v_<id>.npy``, also ``.npz``, ``.pt``, ``.h5``, in each of the
-folders that ``features=`` lists.
+folders that ``features=`` lists, or in the folders of splits (``training``) within.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import pandas as pd
 
 from actionspace.datasets.sources import find_videos
 from actionspace.errors import DataError
+from actionspace.events.columns import split_name
 from actionspace.events.formats import activitynet
 from actionspace.events.formats.manifest import read_lines
 from actionspace.events.table import Events
@@ -141,8 +142,9 @@ def _listed(ids: Iterable[str], folders: list[Path], source: Path) -> dict[str, 
 
 
 def feature_files(folder: Path) -> dict[str, Path]:
-    """Return id -> file of a folder of features."""
-    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in FEATURE_SUFFIXES)
+    """Return id -> file of a folder of features, which may have a folder for each split."""
+    folders = [folder, *(p for p in folder.iterdir() if p.is_dir() and split_name(p.name))]
+    files = sorted(p for f in folders for p in f.iterdir() if p.suffix.lower() in FEATURE_SUFFIXES)
     return {_bare(p.stem): p for p in files}
 
 

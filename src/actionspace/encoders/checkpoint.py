@@ -6,11 +6,12 @@ import hashlib
 import pickle
 import re
 import warnings
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from actionspace.errors import WeightsError
+from actionspace.errors import WeightsError, did_you_mean
 from actionspace.paths import atomic_path
 
 if TYPE_CHECKING:
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
 
 # Where training frameworks keep the tensors inside their container, in order of trust.
 _CONTAINERS = ("state_dict", "model_state_dict", "model_state", "model", "module")
+
+#: Averages of an encoder in the files of V-JEPA, which lie beside the ``encoder`` itself.
+AVERAGES = ("target_encoder", "ema_encoder")
+
+#: Classes that only hold settings (or, in a file of Lightning, name a part of them).
+_MAPPINGS = (
+    "easydict.EasyDict",
+    "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",
+    "pytorch_lightning.utilities.parsing.AttributeDict",
+)
 
 
 def load_state(path: str | Path) -> dict[str, Tensor]:
@@ -50,11 +61,23 @@ def refuse_adapters(names: Iterable[str], path: str | Path) -> None:
         )
 
 
-def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read a weight file's tensors and its notes (safetensors metadata, or ``meta``).
+def read_weights(
+    path: str | Path, *, part: str | None = None
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read a weight file's tensors and its notes.
+
+    Notes are safetensors metadata, or ``meta``; settings that lie beside the tensors are the note
+    ``cfg``. Torch files of the zip kind are mapped, so that only the tensors used are read.
+
+    Args:
+        path: the file.
+        part: which of several networks in a torch file to read, as it is named there (V-JEPA:
+            ``encoder``, its average ``target_encoder`` or ``ema_encoder``, ``predictor``). By
+            default the average.
 
     Raises:
-        WeightsError: as :func:`load_state`.
+        WeightsError: as :func:`load_state`; or there is no such part, or no average where one
+            lies beside the encoder by rights.
     """
     path = Path(path)
     if not path.is_file():
@@ -62,9 +85,13 @@ def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     with path.open("rb") as f:
         head = f.read(16)
     if head[8:9] == b"{":
+        if part is not None:
+            raise WeightsError(
+                f"{path} is a safetensors file without parts; leave out part={part}."
+            )
         return _read_safetensors(path)
     if head[:4] == b"PK\x03\x04" or head[:1] == b"\x80":
-        return _read_torch(path)
+        return _read_torch(path, part)
     kind = "a web page" if head.lstrip()[:1] == b"<" else "empty" if not head else "something else"
     raise WeightsError(
         f"{path} is no weight file (it is {kind}); expected .safetensors or a torch .pth/.pt. "
@@ -114,24 +141,31 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise WeightsError(f"{path} is damaged: {e}. Download or copy it again.") from e
 
 
-def _read_torch(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _read_torch(path: Path, part: str | None) -> tuple[dict[str, Tensor], dict[str, Any]]:
     import torch
 
     try:
         with torch.serialization.safe_globals(_harmless_globals()), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Remarks on pickle protocols help nobody here.
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            mapped = zipfile.is_zipfile(path)
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as e:
         raise WeightsError(_refusal(path, str(e))) from e
     except Exception as e:  # A damaged file can make the reader fail in any way.
         first = str(e).split(". ")[0].splitlines()[0] if str(e) else type(e).__name__
         raise WeightsError(f"{path} is damaged ({first}). Download or copy it again.") from e
-    return _unwrap(content, path)
+    return _unwrap(_part(content, part, path), path)
 
 
 def _harmless_globals() -> list[Any]:
-    """Numpy scalars, which training frameworks leave in the notes of their files."""
+    """What training frameworks leave in the notes of their files: numpy scalars and settings.
+
+    Classes of settings are read as plain mappings, whatever their module would make of them; it
+    need not be installed, and is not imported.
+    """
     import _codecs
+    from argparse import Namespace
+    from collections import OrderedDict
 
     import numpy as np
     from numpy._core import multiarray
@@ -144,6 +178,8 @@ def _harmless_globals() -> list[Any]:
         np.dtype,
         *scalar_types,
         _codecs.encode,
+        Namespace,
+        *((OrderedDict, name) for name in _MAPPINGS),
     ]
 
 
@@ -161,12 +197,36 @@ def _refusal(path: Path, message: str) -> str:
     )
 
 
+def _part(content: Any, part: str | None, path: Path) -> Any:
+    """Choose among several networks that lie side by side."""
+    if not isinstance(content, Mapping):
+        return content
+    there = [key for key in (*AVERAGES, "encoder") if isinstance(content.get(key), Mapping)]
+    if part is None and (not there or any(key in content for key in _CONTAINERS)):
+        return content
+    chosen = part or there[0]
+    if chosen == "encoder" and part is None:
+        raise WeightsError(
+            f"{path} holds an 'encoder' but none of its averages ({', '.join(AVERAGES)}), which "
+            "features are made with. To use the encoder itself say part='encoder'."
+        )
+    if not isinstance(content.get(chosen), Mapping):
+        parts = [str(key) for key, value in content.items() if isinstance(value, Mapping)]
+        raise WeightsError(
+            f"{path} has no part '{chosen}'.{did_you_mean(chosen, parts)} It has: "
+            f"{', '.join(parts) or 'a single network; leave part= out'}."
+        )
+    return content[chosen]
+
+
 def _unwrap(content: Any, path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     import torch
 
     notes: dict[str, Any] = {}
     if isinstance(content, Mapping):
         notes = dict(content["meta"]) if isinstance(content.get("meta"), Mapping) else {}
+        if isinstance(content.get("cfg"), Mapping):
+            notes["cfg"] = content["cfg"]
         for key in _CONTAINERS:
             if isinstance(content.get(key), Mapping):
                 content = content[key]

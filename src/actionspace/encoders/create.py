@@ -116,6 +116,7 @@ def create_encoder(
     seed: int = 0,
     clip: ClipSpec | None = None,
     lora_alpha: float | None = None,
+    part: str | None = None,
     **options: Any,
 ) -> Encoder:
     """Make an encoder, in eval mode, on ``device``.
@@ -131,6 +132,8 @@ def create_encoder(
         seed: of random weights.
         clip: the clip it is fed, instead of the name's own.
         lora_alpha: of a ``weights`` file with adapters of the original LoRA code.
+        part: of a ``weights`` file of V-JEPA: which encoder; see
+            :func:`~actionspace.encoders.reading.read_checkpoint`.
         **options: passed to the backbone (``use_checkpoint=True``, ``drop_path_rate=0.1``, ...)
             or to the function.
 
@@ -140,17 +143,19 @@ def create_encoder(
     """
     untrained = name.startswith(UNTRAINED)
     bare = name.removeprefix(UNTRAINED)
+    reading = {"lora_alpha": lora_alpha, "part": part}
     if Path(bare).is_file():
-        encoder = _file(Path(bare), weights, lora_alpha, options)
+        encoder = _file(Path(bare), weights, reading, options)
         name = Path(bare).name
     elif ":" in bare:
-        encoder = own_encoder(bare, weights, options)
+        with _seeded(seed):  # what it does not load, it draws
+            encoder = own_encoder(bare, weights, options)
     elif bare == "starter":
         encoder = _starter(untrained, weights, seed, options)
     elif name == "logmel":
         encoder = _logmel(weights, options)
     else:
-        encoder = _known(bare, untrained, weights, seed, lora_alpha, options)
+        encoder = _known(bare, untrained, weights, seed, reading, options)
     encoder.name = name
     if clip is not None:
         encoder.set_clip(clip)
@@ -185,7 +190,7 @@ def _known(
     untrained: bool,
     weights: str | Path | None,
     seed: int,
-    lora_alpha: float | None,
+    reading: dict[str, Any],
     options: dict[str, Any],
 ) -> Encoder:
     published = {entry.name: entry for entry in WEIGHTS}
@@ -205,7 +210,7 @@ def _known(
     arguments, read = architecture.options(), None
     if source is not None:
         path = obtain(source)
-        read = read_checkpoint(path, lora_alpha=lora_alpha)
+        read = read_checkpoint(path, **reading)
         arguments |= {key: read.told[key] for key in read.told.keys() & arguments.keys()}
     with _seeded(seed):
         backbone = network_class(architecture.network)(**arguments | options)
@@ -217,11 +222,11 @@ def _known(
 
 
 def _file(
-    path: Path, weights: str | Path | None, lora_alpha: float | None, options: dict[str, Any]
+    path: Path, weights: str | Path | None, reading: dict[str, Any], options: dict[str, Any]
 ) -> Encoder:
     if weights is not None:
         raise UsageError(f"{path} is a weight file itself; leave out weights={weights}.")
-    read = read_checkpoint(path, lora_alpha=lora_alpha)
+    read = read_checkpoint(path, **reading)
     if read.options is None:
         raise WeightsError(
             f"{path} is {read.name}, so its options cannot be told; create the network by name "

@@ -61,12 +61,16 @@ class Encoder(nn.Module):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What decides this encoder's output, as JSON-ready values (for fingerprints)."""
+        """What decides this encoder's output, as JSON-ready values (for fingerprints).
+
+        A backbone may have ``stated`` options, which are named even where nobody set them.
+        """
+        options = {**getattr(self.backbone, "stated", {}), **self.options}
         return {
             "encoder": self.name,
             "weights": self.weights_hash,
             "dim": self.dim,
-            "options": json.loads(json.dumps(self.options, default=str)),
+            "options": json.loads(json.dumps(options, default=str)),
         }
 
     def prepare(self, clips: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from actionspace.encoders.architectures import BASE, BASE_1K, BASE_SSV2, LARGE, SMALL, TINY
 from actionspace.encoders.published_resnet import RESNET_FILES, RESNET_NETWORKS
+from actionspace.encoders.published_resnet2d import RESNET2D_FILES, RESNET2D_NETWORKS
+from actionspace.encoders.published_vjepa import VJEPA_FILES, VJEPA_NETWORKS
 from actionspace.encoders.published_x3d import X3D_FILES, X3D_NETWORKS
 from actionspace.encoders.spec import ClipSpec
 from actionspace.encoders.weight_file import APACHE, Architecture, WeightFile
@@ -50,7 +52,8 @@ NETWORKS: dict[str, Architecture] = {
     "swin3d_s": SMALL,
     "swin3d_b": BASE,
     "swin3d_l": LARGE,
-    **{network.name: network for network in (*X3D_NETWORKS, *RESNET_NETWORKS)},
+    **{network.name: network for network in (*X3D_NETWORKS, *RESNET_NETWORKS, *RESNET2D_NETWORKS)},
+    **{network.name: network for network in VJEPA_NETWORKS},
 }
 
 _SWIN_FILES = (
@@ -204,7 +207,13 @@ _SWIN_FILES = (
     ),
 )
 
-WEIGHTS: tuple[WeightFile, ...] = (*_SWIN_FILES, *X3D_FILES, *RESNET_FILES)
+WEIGHTS: tuple[WeightFile, ...] = (
+    *_SWIN_FILES,
+    *X3D_FILES,
+    *RESNET_FILES,
+    *RESNET2D_FILES,
+    *VJEPA_FILES,
+)
 
 # Split lists released beside the weights: name -> address.
 SPLIT_LISTS: dict[str, str] = {

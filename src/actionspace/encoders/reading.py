@@ -10,10 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from actionspace.encoders import keys, keys_inception, keys_resnet, keys_x3d
+from actionspace.encoders import (
+    keys,
+    keys_inception,
+    keys_resnet,
+    keys_resnet2d,
+    keys_vjepa,
+    keys_x3d,
+)
 from actionspace.encoders.architectures import SwinArchitecture
 from actionspace.encoders.checkpoint import read_weights, refuse_adapters
 from actionspace.encoders.published_resnet import RESNET_NETWORKS
+from actionspace.encoders.published_resnet2d import RESNET2D_NETWORKS
 from actionspace.encoders.published_x3d import X3D_NETWORKS
 from actionspace.errors import WeightsError
 
@@ -21,6 +29,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _WRAPPER = "module."
+#: Networks that are recognised by comparing shapes.
+_BY_SHAPES = (*RESNET_NETWORKS, *RESNET2D_NETWORKS)
 
 log = logging.getLogger("actionspace")
 
@@ -55,19 +65,23 @@ class Checkpoint:
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_checkpoint(path: str | Path, *, lora_alpha: float | None = None) -> Checkpoint:
+def read_checkpoint(
+    path: str | Path, *, lora_alpha: float | None = None, part: str | None = None
+) -> Checkpoint:
     """Read a weight file of any known network and layout.
 
     Args:
         path: the file.
         lora_alpha: the ``lora_alpha`` of the run that made it; needed only for Video Swins with
             adapters of the original code that do not carry their configuration.
+        part: which of the encoders in a file of V-JEPA: ``target_encoder``, ``ema_encoder`` or
+            ``encoder``; by default its average.
 
     Raises:
         WeightsError: the file cannot be read, is of another make, holds adapters alone, or has
             some whose ``lora_alpha`` is not known.
     """
-    state, notes = read_weights(path)
+    state, notes = read_weights(path, part=part)
     refuse_adapters(state, path)
     state = {name.removeprefix(_WRAPPER): value for name, value in state.items()}
     for detect, read in (
@@ -75,6 +89,8 @@ def read_checkpoint(path: str | Path, *, lora_alpha: float | None = None) -> Che
         (keys_x3d.detect_layout, _read_x3d),
         (keys_resnet.detect_layout, _read_resnet),
         (keys_inception.detect_layout, _read_inception),
+        (keys_vjepa.detect_layout, _read_vjepa),
+        (keys_resnet2d.detect_layout, _read_resnet2d),
     ):
         try:
             detect(state)
@@ -87,7 +103,8 @@ def read_checkpoint(path: str | Path, *, lora_alpha: float | None = None) -> Che
     raise WeightsError(
         f"{path} holds weights of no network and layout known here: Video Swin (mmaction 0.x, "
         f"mmaction2 1.x, torchvision), X3D, SlowFast, Slow, C2D and I3D (pytorchvideo, "
-        f"PySlowFast), Inception-I3D (pytorch-i3d), or this library's own. The first names are "
+        f"PySlowFast), Inception-I3D (pytorch-i3d), ResNet-50 of pictures (torchvision, BYOL, "
+        f"SimCLR, MoCo v2), V-JEPA 2 and 2.1, or this library's own. The first names are "
         f"{', '.join(list(state)[:4])}. Weights of the starter or of your own encoder are read by "
         f"its name: encoder=NAME weights={path}."
     )
@@ -165,11 +182,25 @@ def _read_inception(state: Mapping[str, Tensor], notes: Mapping[str, Any]) -> Ch
     return _by_shapes(keys_inception.to_plain(state, layout), layout, notes)
 
 
+def _read_resnet2d(state: Mapping[str, Tensor], notes: Mapping[str, Any]) -> Checkpoint:
+    layout = keys_resnet2d.detect_layout(state)
+    return _by_shapes(keys_resnet2d.to_plain(state, layout), layout, notes)
+
+
+def _read_vjepa(state: Mapping[str, Tensor], notes: Mapping[str, Any]) -> Checkpoint:
+    layout = keys_vjepa.detect_layout(state)
+    plain = keys_vjepa.to_plain(state)
+    guess = keys_vjepa.guess_architecture(plain)
+    return Checkpoint(
+        plain, {}, layout, guess.name, guess.network, guess.options, classes=0, notes=notes
+    )
+
+
 def _by_shapes(plain: Mapping[str, Tensor], layout: str, notes: Mapping[str, Any]) -> Checkpoint:
     """Recognise a network by comparing with the known ones."""
     backbone, head = keys.split_head(plain)
     shapes = _shapes(backbone)
-    match = next((net for net in RESNET_NETWORKS if _known_shapes(net.name) == shapes), None)
+    match = next((net for net in _BY_SHAPES if _known_shapes(net.name) == shapes), None)
     return Checkpoint(
         backbone,
         head,
@@ -186,7 +217,7 @@ def _by_shapes(plain: Mapping[str, Tensor], layout: str, notes: Mapping[str, Any
 def _known_shapes(name: str) -> dict[str, tuple[int, ...]]:
     import torch
 
-    (network,) = (net for net in RESNET_NETWORKS if net.name == name)
+    (network,) = (net for net in _BY_SHAPES if net.name == name)
     with torch.device("meta"):
         return _shapes(network_class(network.network)(**network.options()).state_dict())
 

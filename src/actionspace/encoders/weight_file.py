@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from actionspace.encoders.architectures import SwinArchitecture
+from actionspace.encoders.architectures_vjepa import VJEPAArchitecture
 from actionspace.encoders.convnet import ConvNet
 from actionspace.encoders.spec import ClipSpec
 
-Architecture = SwinArchitecture | ConvNet
+Architecture = SwinArchitecture | ConvNet | VJEPAArchitecture
 
 APACHE = "Apache-2.0 (of the code; weights not licensed apart)"
 
@@ -29,7 +30,9 @@ class WeightFile:
         sha256: of the file, whole or its first digits; empty = none published.
         clip: the clip it was trained on.
         mirror: a second address of the same published file.
-        bytes_per_parameter: 4; 8 where the optimiser's momentum lies beside each weight.
+        bytes_per_parameter: 4; 8 where the optimiser's momentum lies beside each weight; 16 with
+            two moments and an average of the weights.
+        cached_as: its name in the cache, where that of its address would not do.
     """
 
     name: str
@@ -44,10 +47,13 @@ class WeightFile:
     clip: ClipSpec = field(default_factory=ClipSpec)
     mirror: str = ""
     bytes_per_parameter: int = 4
+    cached_as: str = ""
 
     @property
     def filename(self) -> str:
         """Name of the file in the cache; unique among the published ones."""
+        if self.cached_as:
+            return self.cached_as
         publisher = "torchvision" if "pytorch.org" in self.url else self.url.split("/")[3]
         return f"{publisher.lower()}-{self.url.rsplit('/', 1)[1]}"
 

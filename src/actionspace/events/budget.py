@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from actionspace.events.columns import parse_spans
+from actionspace.events.columns import UNCERTAINTY, parse_spans
 from actionspace.events.labels import split_labels
 from actionspace.events.table import Events
 
@@ -65,7 +65,7 @@ def spread(events: Events, head: str = "label") -> pd.DataFrame:
     """Return ``video, start, end, label, subject``: one row per event and single label.
 
     Whole videos get their times (an end of NaN where the duration is unknown), events to ignore
-    are left out.
+    are left out. How uncertain boundaries are follows where it is known.
     """
     rows = events.rows[events.rows["status"] == "event"]
     duration = rows["video"].map(events.videos.set_index("video")["duration"])
@@ -77,6 +77,7 @@ def spread(events: Events, head: str = "label") -> pd.DataFrame:
             "end": rows["end"].mask(whole, duration),
             "label": [split_labels(text) for text in rows[head]],
             "subject": rows["subject"],
+            **{name: rows[name] for name in UNCERTAINTY if name in rows.columns},
         }
     )
     return out.explode("label").dropna(subset="label").reset_index(drop=True)

@@ -19,10 +19,15 @@ EVENT_TEXT = ("id", "video", "label", "subject", "modifiers", "status", "annotat
 EVENT_COLUMNS = (
     "id", "video", "start", "end", "label", "subject", "modifiers", "status", "annotator", "score",
 )  # fmt: skip
+UNCERTAINTY = ("start_std", "start_low", "start_high", "end_std", "end_low", "end_high")
+"""Columns that events have only if somebody knows how uncertain their boundaries are: standard
+deviations, and the ends of the intervals that hold them with a probability of 80 %, in seconds."""
 VIDEO_TEXT = ("video", "split", "group", "labelled", "crop", "features")
 VIDEO_COLUMNS = (
     "video", "split", "group", "duration", "fps", "frames", "labelled", "crop", "features",
 )  # fmt: skip
+OWN_MEANING = frozenset((*EVENT_COLUMNS, *UNCERTAINTY, *VIDEO_COLUMNS))
+"""What cannot be the name of a head."""
 STATUSES = ("event", "ignore")
 
 Where = Callable[[int], str]

@@ -1,4 +1,4 @@
-"""Non-maximum suppression of time segments: hard, and soft with Gaussian, linear or vanilla decay.
+"""Non-maximum suppression of time segments: hard, and soft with several kinds of decay.
 
 Soft-NMS is Bodla et al. 2017, "Soft-NMS: Improving Object Detection With One Line of Code"; what
 is computed, ties included, is what the one-dimensional operator published with ActionFormer (Zhang
@@ -17,14 +17,14 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from actionspace.errors import UsageError
 
 Array = Any  # a NumPy array or a PyTorch tensor; what they share is enough here
-Decay = Literal["gaussian", "linear", "vanilla"]
+Decay = Literal["gaussian", "diou", "linear", "vanilla"]
 
 EPSILON = 1e-6
 """Added to every length, as the published operator does."""
@@ -76,7 +76,7 @@ def soft_nms(
     groups: Groups,
     *,
     decay: Decay = "gaussian",
-    sigma: float = 0.5,
+    sigma: float | Array = 0.5,
     iou_threshold: float = 0.1,
     min_score: float = 0.001,
     most: int | None = None,
@@ -85,10 +85,11 @@ def soft_nms(
 
     Args:
         groups: the segments.
-        decay: ``gaussian``: times ``exp(-IoU^2 / sigma)``; from an IoU of ``iou_threshold`` on,
-            ``linear``: times ``1 - IoU``, ``vanilla``: times 0.
-        sigma: of the Gaussian.
-        iou_threshold: of the others.
+        decay: ``gaussian``: times ``exp(-IoU^2 / sigma)``; ``diou``: the same of the distance-IoU,
+            see :func:`lower_by_distance`; from an IoU of ``iou_threshold`` on, ``linear``: times
+            ``1 - IoU``, ``vanilla``: times 0.
+        sigma: of the Gaussian, one for all or one per group, float32 ``[G]``.
+        iou_threshold: of ``linear`` and ``vanilla``.
         min_score: a segment lowered below it is dropped. The best of a group is picked without
             looking at it, so that a group with segments keeps at least one.
         most: picks per group after which to stop; None = all. With ``groups.video``, a group also
@@ -97,10 +98,9 @@ def soft_nms(
     Raises:
         UsageError: an unknown decay, or a sigma that is not positive.
     """
-    if decay not in ("gaussian", "linear", "vanilla"):
-        raise UsageError(f"The decay '{decay}' is none of gaussian, linear, vanilla.")
-    if not sigma > 0:
-        raise UsageError(f"sigma is {sigma}; it must be positive.")
+    if decay not in get_args(Decay):
+        raise UsageError(f"The decay '{decay}' is none of {', '.join(get_args(Decay))}.")
+    width = column_of_sigma(groups, sigma)
     xp = library(groups.scores)
     work, size = _table(xp, groups), groups.sizes
     found = xp.zeros_like(work[_RESULT])  # [2, G, n]: the finished groups' picks
@@ -110,21 +110,23 @@ def soft_nms(
     while len(who):
         if groups.video is not None and 0 < step < min(limit, work.shape[2]) and most:
             found[0, who, :step], counts[who] = work[_SCORE, :, :step], xp.clip(size, None, step)
-            floor = _floor(xp, groups.video, found[0, :, :step], counts, limit)[who]
+            real = positions(counts, step) < counts[:, None]
+            floor = least_kept(groups.video, found[0, :, :step], real, limit)[who]
             hopeless = xp.amax(work[_SCORE, :, step:], 1) < floor
             size = xp.where(hopeless, xp.clip(size, None, step), size)
+            work[_SCORE, :, step:][hopeless] = -1  # where such a group is taken along
         going = (size > step) & (step < limit)
         if 2 * int(going.sum()) <= len(who):  # else the few finished ones are taken along
             over = who[~going]
             found[:, over], counts[over] = work[:, ~going][_RESULT], size[~going]
-            work, size, who = work[:, going], size[going], who[going]
+            work, size, who, width = work[:, going], size[going], who[going], width[going]
             if not len(who):
                 break
-        width = int(size.max())
-        check = min(step + _CHECK, width, limit)
+        end = int(size.max())
+        check = min(step + _CHECK, end, limit)
         while step < check:
-            rest, pick = _pick(work, step, width)
-            rest[_SCORE] *= _weights(xp, rest, pick, decay, sigma, iou_threshold)
+            rest, pick = _pick(work, step, end)
+            rest[_SCORE] *= _weights(xp, rest, pick, decay, width, iou_threshold)
             if min_score > 0:
                 size = _drop(xp, rest, size, step, min_score)
             step += 1
@@ -158,6 +160,64 @@ def hard_nms(
     picks = soft_nms(ranked, decay="vanilla", iou_threshold=iou_threshold, min_score=0.5, most=most)
     numbers = order[row, picks.numbers]
     return Picks(numbers, groups.scores[row, numbers], picks.sizes)
+
+
+def column_of_sigma(groups: Groups, sigma: float | Array) -> Array:
+    """Return the width of the Gaussian of each group, ``[G, 1]``.
+
+    Raises:
+        UsageError: one is not positive.
+    """
+    xp = library(groups.scores)
+    column = xp.zeros_like(groups.sizes, dtype=groups.scores.dtype)[:, None]
+    column[:, 0] = sigma
+    if not bool((column > 0).all()):
+        raise UsageError(f"sigma is {sigma}; it must be positive.")
+    return column
+
+
+def lower_by_distance(
+    xp: Any, iou: Array, segments: tuple[Array, Array], pick: tuple[Array, Array]
+) -> None:
+    """Turn the IoU of segments with a pick into their distance-IoU, 0 where that is negative.
+
+    Distance-IoU (Zheng et al., AAAI 2020) is the IoU less the squared distance of the centres, in
+    lengths of the segment that holds both.
+
+    Args:
+        xp: the library.
+        iou: of each, changed in place.
+        segments, pick: starts and ends; shapes that broadcast to that of ``iou``.
+    """
+    (start, end), (first, last) = segments, pick
+    hull = xp.maximum(end, last)
+    hull -= xp.minimum(start, first)
+    hull += EPSILON  # of two that are one point
+    apart = (start + end) - (first + last)
+    apart /= hull
+    apart *= apart
+    apart *= 0.25  # the centres are half as far apart as the sums
+    iou -= apart
+    iou *= iou > 0
+
+
+def least_kept(video: Array, scores: Array, real: Array, most: int) -> Array:
+    """Return, per group ``[G]``, the ``most``-th best pick of its video, -inf if there are fewer.
+
+    Args:
+        video: of each group, int64 ``[G]``.
+        scores: of picks ``[G, k]``.
+        real: which of these there are, bool of the same shape.
+        most: picks that a video keeps.
+    """
+    xp = library(scores)
+    owner, values = (video[:, None] + xp.zeros_like(real, dtype=xp.int64))[real], scores[real]
+    by_score = descending(values)
+    owner, values = owner[by_score], values[by_score]
+    values = values[descending(-owner)]
+    have = xp.bincount(owner, minlength=int(video.max()) + 1)
+    last = xp.clip(xp.cumsum(have, 0) - have + most - 1, None, len(values) - 1)
+    return xp.where(have >= most, values[last], -xp.inf)[video]
 
 
 def descending(scores: Array) -> Array:
@@ -194,7 +254,7 @@ def _pick(work: Array, step: int, width: int) -> tuple[Array, Array]:
 
 
 def _weights(
-    xp: Any, rest: Array, pick: Array, decay: Decay, sigma: float, threshold: float
+    xp: Any, rest: Array, pick: Array, decay: Decay, sigma: Array, threshold: float
 ) -> Array:
     """Return what each remaining score ``[G, m]`` is multiplied by."""
     iou = xp.minimum(rest[_END], pick[_END])
@@ -203,7 +263,9 @@ def _weights(
     union = rest[_LENGTH] + pick[_LENGTH]
     union -= iou
     iou /= union
-    if decay == "gaussian":
+    if decay == "diou":
+        lower_by_distance(xp, iou, (rest[_START], rest[_END]), (pick[_START], pick[_END]))
+    if decay in ("gaussian", "diou"):
         iou *= iou
         iou /= -sigma
         return xp.exp(iou)
@@ -224,18 +286,3 @@ def _drop(xp: Any, rest: Array, size: Array, step: int, min_score: float) -> Arr
     rest[:, holes[0], holes[1]] = rest[:, row, rest.shape[2] - 1 - back]
     rest[_SCORE][behind] = -1
     return left
-
-
-def _floor(xp: Any, video: Array, scores: Array, counts: Array, most: int) -> Array:
-    """Return, per group ``[G]``, the ``most``-th best pick of its video, -inf if there are fewer.
-
-    ``scores`` ``[G, k]`` begin with ``counts`` ``[G]`` picks.
-    """
-    real = positions(counts, scores.shape[1]) < counts[:, None]
-    owner, values = (video[:, None] + xp.zeros_like(real, dtype=xp.int64))[real], scores[real]
-    by_score = descending(values)
-    owner, values = owner[by_score], values[by_score]
-    values = values[descending(-owner)]
-    have = xp.bincount(owner, minlength=int(video.max()) + 1)
-    last = xp.clip(xp.cumsum(have, 0) - have + most - 1, None, len(values) - 1)
-    return xp.where(have >= most, values[last], -xp.inf)[video]

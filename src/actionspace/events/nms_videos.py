@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -20,11 +20,20 @@ from actionspace.events.nms import (
     positions,
     soft_nms,
 )
+from actionspace.events.nms_in_order import diou_in_order
 from actionspace.events.voting import vote
 
-Method = Literal["soft", "linear", "vanilla", "hard", "none"]
+Method = Literal["soft", "diou", "diou_in_order", "linear", "vanilla", "hard", "none"]
 
-_DECAY: dict[str, Decay] = {"soft": "gaussian", "linear": "linear", "vanilla": "vanilla"}
+GAUSSIAN = ("soft", "diou", "diou_in_order")
+"""Methods that have a sigma."""
+
+_DECAY: dict[str, Decay] = {
+    "soft": "gaussian",
+    "diou": "diou",
+    "linear": "linear",
+    "vanilla": "vanilla",
+}
 _CELLS = 2_000_000  # of the padded table of a batch, 20 bytes each
 
 
@@ -36,18 +45,33 @@ class Detections:
         segments: float32 ``[N, 2]``, starts and ends.
         scores: float32 ``[N]``, at least 0.
         labels: int64 ``[N]``, class numbers.
+        spread: float32 ``[N, 2, 3]``, how uncertain starts and ends are, where it is known: the
+            standard deviation, and where the middle 80 % begin and end, counted from the boundary.
     """
 
     segments: Array
     scores: Array
     labels: Array
+    spread: Array | None = None
 
     def __len__(self) -> int:
         return len(self.scores)
 
     def at(self, index: Array) -> Detections:
         """Return those at ``index`` (numbers or a mask)."""
-        return Detections(self.segments[index], self.scores[index], self.labels[index])
+        spread = None if self.spread is None else self.spread[index]
+        return Detections(self.segments[index], self.scores[index], self.labels[index], spread)
+
+
+def join(parts: Sequence[Detections]) -> Detections:
+    """Return the detections of all parts in one, in their order."""
+    xp = library(parts[0].scores)
+    segments, scores, labels = (
+        xp.concatenate([getattr(part, name) for part in parts])
+        for name in ("segments", "scores", "labels")
+    )
+    spreads = [part.spread for part in parts if part.spread is not None]
+    return Detections(segments, scores, labels, xp.concatenate(spreads) if spreads else None)
 
 
 @dataclass(frozen=True)
@@ -55,9 +79,10 @@ class NmsOptions:
     """How candidates become detections; the defaults are ActionFormer's.
 
     Attributes:
-        method: ``soft`` (Gaussian), ``linear``, ``vanilla``, ``hard``, or ``none``: candidates are
-            returned as they are.
-        iou_threshold: where the methods other than ``soft`` begin to lower scores.
+        method: ``soft`` (Gaussian of the IoU), ``diou`` (of the distance-IoU), ``diou_in_order``
+            (see :mod:`.nms_in_order`), ``linear``, ``vanilla``, ``hard``, or ``none``: candidates
+            are returned as they are.
+        iou_threshold: where ``linear``, ``vanilla`` and ``hard`` begin to lower scores.
         min_score: what sinks below it is dropped.
         max_segments: detections kept per video.
         sigma: of the Gaussian.
@@ -65,6 +90,8 @@ class NmsOptions:
         voting_threshold: IoU from which on candidates pull at a detection; 0 = no voting. Only
             where ``multiclass`` is False.
         voting_by_overlap: see :func:`actionspace.events.voting.vote`.
+        class_sigma: by class number, where it is another one than ``sigma``. Only where
+            ``multiclass`` is True.
     """
 
     method: Method = "soft"
@@ -75,6 +102,7 @@ class NmsOptions:
     multiclass: bool = True
     voting_threshold: float = 0.75
     voting_by_overlap: bool = True
+    class_sigma: Mapping[int, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse an unknown method and a limit below 1.
@@ -82,7 +110,7 @@ class NmsOptions:
         Raises:
             UsageError: see above.
         """
-        methods = (*_DECAY, "hard", "none")
+        methods = get_args(Method)
         if self.method not in methods:
             hint = did_you_mean(self.method, methods) or f" There is: {', '.join(methods)}."
             raise UsageError(f"'{self.method}' is no way of suppression.{hint}")
@@ -116,7 +144,8 @@ def suppress(videos: Sequence[Detections], options: NmsOptions) -> list[Detectio
 
 
 def _each(video: Detections, convert: Callable[[Array], Array]) -> Detections:
-    return Detections(convert(video.segments), convert(video.scores), convert(video.labels))
+    spread = None if video.spread is None else convert(video.spread)
+    return Detections(convert(video.segments), convert(video.scores), convert(video.labels), spread)
 
 
 def _check(video: Detections, number: int) -> None:
@@ -161,17 +190,15 @@ def _class_sizes(video: Detections) -> Any:
 
 def _suppress(videos: list[Detections], options: NmsOptions) -> list[Detections]:
     xp = library(videos[0].scores)
-    joined = Detections(
-        *(xp.concatenate([getattr(v, n) for v in videos]) for n in ("segments", "scores", "labels"))
-    )
+    joined = join(videos)
     if not len(joined):
         return list(videos)
     owner = xp.concatenate([xp.zeros_like(v.labels) + i for i, v in enumerate(videos)])
     groups, members = _grouped(joined, owner, options.multiclass)
-    picks = _picks(groups, options)
+    picks = _picks(groups, _sigma(groups, joined.labels[members[:, 0]], options), options)
     row, place = xp.where(positions(picks.sizes, picks.scores.shape[1]) < picks.sizes[:, None])
     chosen = members[row, picks.numbers[row, place]]
-    found = Detections(joined.segments[chosen], picks.scores[row, place], joined.labels[chosen])
+    found = replace(joined.at(chosen), scores=picks.scores[row, place])
     out = []
     for i, video in enumerate(videos):
         mine = found.at(owner[chosen] == i)
@@ -194,14 +221,26 @@ def _grouped(joined: Detections, owner: Array, multiclass: bool) -> tuple[Groups
     return groups, members
 
 
-def _picks(groups: Groups, options: NmsOptions) -> Picks:
+def _sigma(groups: Groups, labels: Array, options: NmsOptions) -> float | Array:
+    """Return the sigma of each group, whose members have a label of ``labels`` ``[G]``."""
+    if not (options.multiclass and options.class_sigma):
+        return options.sigma
+    sigma = library(labels).zeros_like(groups.scores[:, 0]) + options.sigma
+    for label, value in options.class_sigma.items():
+        sigma[labels == label] = value
+    return sigma
+
+
+def _picks(groups: Groups, sigma: float | Array, options: NmsOptions) -> Picks:
     most, threshold = options.max_segments, options.iou_threshold
     if options.method == "hard":
         return hard_nms(groups, iou_threshold=threshold, min_score=options.min_score, most=most)
+    if options.method == "diou_in_order":
+        return diou_in_order(groups, sigma=sigma, min_score=options.min_score, most=most)
     return soft_nms(
         groups,
         decay=_DECAY[options.method],
-        sigma=options.sigma,
+        sigma=sigma,
         iou_threshold=threshold,
         min_score=options.min_score,
         most=most,
@@ -211,7 +250,7 @@ def _picks(groups: Groups, options: NmsOptions) -> Picks:
 def _voted(mine: Detections, video: Detections, options: NmsOptions) -> Detections:
     threshold, by_overlap = options.voting_threshold, options.voting_by_overlap
     moved = vote(mine.segments, video.segments, video.scores, threshold, by_overlap=by_overlap)
-    return Detections(moved, mine.scores, mine.labels)
+    return replace(mine, segments=moved)
 
 
 def cut_to_video(found: Detections, duration: float | None) -> Detections:
@@ -221,4 +260,4 @@ def cut_to_video(found: Detections, duration: float | None) -> Detections:
     """
     known = duration is not None and duration == duration
     segments = library(found.segments).clip(found.segments, 0, duration if known else None)
-    return Detections(segments, found.scores, found.labels)
+    return replace(found, segments=segments)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from actionspace.errors import UsageError
+from actionspace.events.blur import OPACITY, bars, edges_of
 from actionspace.events.budget import spread
 from actionspace.events.labels import label_order
 from actionspace.events.table import Events
@@ -77,6 +78,8 @@ def ethogram(
     width: float = 9.0,
 ) -> Figure:
     """Draw a timeline per video and save it if ``path`` is given (``.png``, ``.svg``, ``.pdf``).
+
+    Bars have blurred edges where events tell how uncertain their boundaries are.
 
     Args:
         events: what to draw; events to ignore are left out.
@@ -230,8 +233,16 @@ def _draw(
 def _bars(
     axis: Axes, group: pd.DataFrame, low: float, tall: float, colour: str, truth: bool, theme: Theme
 ) -> None:
-    """Draw bouts as bars and point events as ticks; the truth is pale and hatched."""
+    """Draw bouts as bars and point events as ticks; the truth is pale and hatched.
+
+    Where it is known how uncertain boundaries are, edges are blurred as far.
+    """
     lasting = group[group["end"] > group["start"]]
+    edges = [edges_of(row) for row in lasting.to_dict("records")]
+    blurred = [(a, b - a) for known in edges if known for a, b in bars(known)]
+    if blurred:
+        axis.broken_barh(blurred, (low, tall), zorder=2, facecolor=colour, alpha=OPACITY, lw=0)
+    lasting = lasting.loc[[known is None for known in edges]]
     spans = list(zip(lasting["start"], lasting["end"] - lasting["start"], strict=True))
     look: dict[str, Any] = {"facecolor": colour, "linewidth": 0}
     if truth:

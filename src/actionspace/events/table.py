@@ -43,9 +43,10 @@ class Events:
     ``start`` and ``end`` (seconds from the first presented frame, half-open; both NaN = the whole
     video; equal = a point event), ``label`` (several joined by ``|``), ``subject``, ``modifiers``,
     ``status`` (``event`` or ``ignore``), ``annotator``, ``score`` (NaN for annotations), then one
-    text column per further head. ``videos`` has one row per video: ``video``, ``split``,
-    ``group``, ``duration`` (s), ``fps``, ``frames``, ``labelled`` (annotated spans, None = all),
-    ``crop`` (``x,y,w,h`` px), ``features``. Missing text is None, missing numbers are NaN.
+    text column per further head; of predictions perhaps ``columns.UNCERTAINTY``.
+    ``videos`` has one row per video: ``video``, ``split``, ``group``, ``duration`` (s), ``fps``,
+    ``frames``, ``labelled`` (annotated spans, None = all), ``crop`` (``x,y,w,h`` px), ``features``.
+    Missing text is None, missing numbers are NaN.
     """
 
     rows: pd.DataFrame
@@ -76,11 +77,13 @@ class Events:
         rows = _frame(rows, ("video",))
         heads = tuple(heads)
         known = [*col.EVENT_COLUMNS, *[h for h in heads if h != "label"]]
+        known += [name for name in col.UNCERTAINTY if name in rows.columns]
         for name in rows.columns:
             if name not in known:
-                raise DataError(f"Unknown events column '{name}'.{did_you_mean(name, known)}")
+                hint = did_you_mean(name, [*known, *col.UNCERTAINTY])
+                raise DataError(f"Unknown events column '{name}'.{hint}")
         for head in heads:
-            if head != "label" and head in (*col.EVENT_COLUMNS, *col.VIDEO_COLUMNS):
+            if head != "label" and head in col.OWN_MEANING:
                 raise DataError(f"The column '{head}' has its own meaning and cannot be a head.")
         if not heads or (len(rows) and not any(h in rows.columns for h in heads)):
             raise DataError(
@@ -287,7 +290,7 @@ def _event_table(
     table = pd.DataFrame(index=range(len(rows)))
     for name in names:
         values = rows[name] if name in rows.columns else pd.Series([None] * len(rows), dtype=object)
-        if name in ("start", "end", "score"):
+        if name in ("start", "end", "score", *col.UNCERTAINTY):
             table[name] = col.number_column(values, name, where)
         else:
             table[name] = col.text_column(values)

@@ -252,8 +252,12 @@ def _find(path: Path) -> dict[str, tuple[Path, str | None]]:
         files = [p for p in sorted(path.rglob("*")) if p.suffix.lower() in _READERS]
         return {p.relative_to(path).with_suffix("").as_posix(): (p, None) for p in files}
     if path.suffix.lower() in (".h5", ".hdf5"):
-        with _h5py(path).File(path, "r") as f:
-            return {str(name): (path, str(name)) for name in f}
+        h5py = _h5py(path)
+        try:
+            with h5py.File(path, "r") as f:
+                return {str(name): (path, str(name)) for name in f}
+        except OSError as e:
+            raise StoreError(f"{path} cannot be read: {e}") from e
     return {}
 
 

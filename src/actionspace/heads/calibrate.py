@@ -55,6 +55,29 @@ def fit_temperature(
     return float(np.exp(found.x))
 
 
+def fit_platt(logits: ArrayLike, right: ArrayLike) -> tuple[float, float]:
+    """Return temperature and offset with the least log loss of ``logits / temperature + offset``.
+
+    Platt 1999, "Probabilistic Outputs for Support Vector Machines". The temperature is in
+    [0.05, 20], so that order stays.
+
+    Args:
+        logits: of yes against no, ``[N]``.
+        right: zeros and ones ``[N]``.
+    """
+    from scipy.optimize import minimize
+
+    scores, truth = np.asarray(logits, dtype=float), np.asarray(right, dtype=bool)
+
+    def loss(x: NDArray[Any]) -> float:
+        z = scores * np.exp(-x[0]) + x[1]
+        return float(np.logaddexp(0, np.where(truth, -z, z)).mean())
+
+    bounds = [(float(np.log(0.05)), float(np.log(20.0))), (-100.0, 100.0)]
+    found = minimize(loss, np.zeros(2), method="L-BFGS-B", bounds=bounds)
+    return float(np.exp(found.x[0])), float(found.x[1])
+
+
 def rejection_threshold(
     probabilities: ArrayLike,
     labels: ArrayLike,

@@ -1,4 +1,4 @@
-"""A published checkpoint of ActionFormer as a run that evaluates and predicts."""
+"""A published checkpoint of ActionFormer or TriDet as a run that evaluates and predicts."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from actionspace.errors import UsageError, WeightsError
-from actionspace.localization.network.keys import network_state
+from actionspace.errors import RunError, UsageError, WeightsError
+from actionspace.localization.network.keys import network_state, told_options
 from actionspace.localization.recipe import LocalizationRecipe
 from actionspace.training.environment import Stopwatch, describe
+from actionspace.training.places import places
 from actionspace.training.run import Run
 
 if TYPE_CHECKING:
@@ -27,9 +28,10 @@ def run_from_checkpoint(
     average: bool = True,
     overwrite: bool = False,
 ) -> Run:
-    """Turn a published checkpoint into a run; ``evaluate RUN data=... features=...`` then works.
+    """Turn a published checkpoint into a run that evaluates and predicts; nothing in it is run.
 
-    Nothing in the file is run.
+    Where the recipe names data and features, they are the run's own; else ``evaluate`` is given
+    both.
 
     Args:
         checkpoint: ``epoch_034.pth.tar`` or the like, or the name of published weights.
@@ -37,7 +39,7 @@ def run_from_checkpoint(
         out: the run folder.
         classes: class names in the order of their numbers; None = the recipe's, those of ``data``
             (its ``classes.json`` keeps the order of the original label ids), or else numbers.
-        data: manifest of the data set; it is kept as the run's own.
+        data: manifest of the data set; None = the recipe's, if it has one.
         average: take the moving average of the weights, with which the original evaluates.
         overwrite: replace a finished run.
 
@@ -55,12 +57,16 @@ def run_from_checkpoint(
     path = _file(checkpoint)
     state = network_state(_read(path), average=average)
     dim, count = _sizes(state, recipe, path)
+    data = data if data is not None else recipe.data
     names = list(classes or recipe.classes or _classes_of(data, recipe, count))
     if len(names) != count:
         raise UsageError(f"{path} tells {count} classes apart; {len(names)} names were given.")
     network = create_network(recipe.model, dim, count)
-    fill(network, state, str(path))
-    recipe = recipe.model_copy(update={"features": None, "data": data and os.path.abspath(data)})  # noqa: PTH100
+    try:
+        fill(network, state, str(path))
+    except RunError as e:
+        raise RunError(f"{e}{_advice(state, recipe)}") from e
+    recipe = recipe.model_copy(update=places(data, recipe.features, recipe.root))
     run = Run.start(out, overwrite=overwrite)
     run.write_config(recipe)
     save_network(run, network)
@@ -98,7 +104,7 @@ def _read(path: Path) -> dict[str, Any]:
     except Exception as e:  # whatever a foreign file makes of itself
         raise WeightsError(
             f"{path} cannot be read as weights without running code from it: {e}. Expected is a "
-            "checkpoint of ActionFormer, as epoch_034.pth.tar."
+            "checkpoint of ActionFormer or TriDet, as epoch_034.pth.tar."
         ) from e
     if not isinstance(content, dict):
         raise WeightsError(f"{path} holds {type(content).__name__}, not a checkpoint.")
@@ -108,12 +114,15 @@ def _read(path: Path) -> dict[str, Any]:
 def _sizes(state: dict[str, Tensor], recipe: LocalizationRecipe, path: Path) -> tuple[int, int]:
     """Return the values per row and the classes of a network, from its weights."""
     try:
-        count = len(state["cls_head.cls_head.conv.bias"])
+        moments = "heatmap_head.heatmap_head.conv.bias"
+        count = len(state[moments if moments in state else "cls_head.cls_head.conv.bias"])
         if recipe.model.input_split:
             return sum(recipe.model.input_split), count
         return int(state["backbone.embd.0.conv.weight"].shape[1]), count
     except KeyError as e:
-        raise WeightsError(f"{path} lacks {e}, so it is no checkpoint of ActionFormer.") from e
+        raise WeightsError(
+            f"{path} lacks {e}, so it is no checkpoint of ActionFormer or TriDet."
+        ) from e
 
 
 def _classes_of(
@@ -125,6 +134,18 @@ def _classes_of(
     from actionspace.localization.data.samples import load
 
     return class_order(load(data, recipe.root)[0], recipe.column)
+
+
+def _advice(state: dict[str, Tensor], recipe: LocalizationRecipe) -> str:
+    """Return what the weights tell of their network's options and the recipe says otherwise."""
+    other = []
+    for name, value in told_options(state, recipe.model.heads).items():
+        said: Any = recipe.model
+        for part in name.split("."):
+            said = getattr(said, part)
+        if said != value:
+            other.append(f"model.{name}={'null' if value is None else str(value).lower()}")
+    return f" They tell of {', '.join(other)}; say so in the recipe." if other else ""
 
 
 def _features(recipe: LocalizationRecipe, dim: int) -> dict[str, Any]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from actionspace.errors import DataError, RunError, UsageError
+from actionspace.events.constraints import TemporalConstraints
 from actionspace.events.table import Events
+from actionspace.localization.calibration import calibrated, calibration_of
 from actionspace.localization.encode import Encoding, Given, describe_make
-from actionspace.localization.measure import as_metrics, compare
+from actionspace.localization.measure import as_metrics, compare, points_of
+from actionspace.localization.network.points_config import Moment
 from actionspace.localization.options import EvaluationConfig
 from actionspace.localization.recipe import LocalizationRecipe
 from actionspace.paths import write_json
@@ -21,6 +25,9 @@ from actionspace.training.predictions import (
     write_predictions,
 )
 from actionspace.training.run import Run
+
+Constraints = TemporalConstraints | Mapping[str, Any] | None
+"""Rules in place of some of a recipe's, or all rules."""
 
 
 def evaluate(
@@ -34,6 +41,7 @@ def evaluate(
     checkpoint: str | None = None,
     column: str | None = None,
     class_scores: str | None = None,
+    constraints: Constraints = None,
     weights: str | None = None,
     device: str | None = None,
 ) -> dict[str, Any]:
@@ -44,7 +52,8 @@ def evaluate(
     returned only.
 
     Args:
-        target: a run, a predictions folder, or a file (see :mod:`.events.detection_files`).
+        target: a run, a predictions folder, or a file (see :mod:`.events.detection_files`), also an
+            answer to EPIC-KITCHENS-100 action detection (``submission.zip``).
         data: manifest with the truth; None = the run's own, or what the predictions brought along.
         split: which part of the manifest; None = ``test`` for a run, for detections every video
             of the manifest, or the split they were made for.
@@ -56,6 +65,9 @@ def evaluate(
         column: head column of the truth; None = the run's, or the only one.
         class_scores: of a run that finds proposals, the file that names their classes, see
             ``suppression.class_scores``.
+        constraints: rules of time that the detections must obey, as
+            ``{"min_gap": {"peck": 1}}`` (``constraints.min_gap.peck=1``), in place of some of the
+            run's, or all of them.
         weights, device: where the encoder's weights are and where all runs, if not as in the
             recipe.
 
@@ -64,16 +76,21 @@ def evaluate(
         DataError: the manifest has no such split or no truth.
         UsageError: an unknown protocol; class scores for a run that tells classes apart.
     """
+    from actionspace.localization.data.samples import load
+    from actionspace.localization.epic import evaluate_submission, is_submission
+
     path = target.path if isinstance(target, Run) else Path(target)
+    if path.is_file() and data is not None and is_submission(path):
+        return evaluate_submission(path, load(data)[0], split)
     if path.is_file():
-        return _evaluate_file(path, data, split, column, bootstrap, protocol)
+        return _evaluate_file(path, data, split, column, bootstrap, protocol, constraints)
     if is_predictions(path):
-        metrics = _evaluate_folder(path, data, split, bootstrap, protocol)
+        metrics = _evaluate_folder(path, data, split, bootstrap, protocol, constraints)
         write_json(path / "metrics.json", metrics)
         return metrics
     run = Run.open(path)
     recipe = with_protocol(recipe_of(run, weights=weights, device=device), protocol, bootstrap)
-    recipe = _with_class_scores(recipe, class_scores)
+    recipe = with_constraints(_with_class_scores(recipe, class_scores), constraints)
     name = split or "test"
     given, root = manifest_of(run, recipe, data)
     predictions = predict_split(
@@ -103,6 +120,15 @@ def _with_class_scores(recipe: LocalizationRecipe, file: str | None) -> Localiza
         raise UsageError(f"class_scores={file}: this run tells classes apart by itself.")
     how = recipe.suppression.model_copy(update={"class_scores": file})
     return recipe.model_copy(update={"suppression": how})
+
+
+def with_constraints(recipe: LocalizationRecipe, given: Constraints) -> LocalizationRecipe:
+    """Return the recipe with other rules of time.
+
+    Raises:
+        ConfigError: an unknown rule, or rules that contradict one another.
+    """
+    return recipe.model_copy(update={"constraints": recipe.constraints.changed(given)})
 
 
 def predict_split(
@@ -164,10 +190,15 @@ def measure_predictions(
             raise DataError("These videos have no annotated events; give the truth as data=.")
         truth = replace(found.events, rows=found.truth)
     config, proposals = recipe.evaluation, found.labels.get("proposals")
-    metrics = as_metrics(compare(found.events, truth, config, recipe.column, proposals), config)
+    points = found.labels.get("points")
+    reached = compare(found.events, truth, config, recipe.column, proposals, points=points)
+    metrics = as_metrics(reached, config)
     metrics["protocol"]["split"] = split
     if found.skipped:
         metrics["protocol"]["skipped"] = sorted(found.skipped)
+    if recipe.constraints.active:
+        rules = recipe.constraints.model_dump(mode="json", exclude_defaults=True)
+        metrics["protocol"]["constraints"] = rules
     return metrics
 
 
@@ -177,11 +208,17 @@ def _evaluate_folder(
     split: str | None,
     bootstrap: int | None,
     protocol: str | None,
+    constraints: Constraints,
 ) -> dict[str, Any]:
     found = read_predictions(path)
     [column] = found.labels["heads"]
+    rules = TemporalConstraints().changed(constraints)
+    rules.check(found.classes(column))
+    found = replace(found, events=rules.apply(found.events, column))
     config = EvaluationConfig.model_validate(found.labels.get("evaluation") or {})
-    recipe = LocalizationRecipe(column=column, evaluation=config)
+    recipe = LocalizationRecipe(column=column, evaluation=config, constraints=rules)
+    if protocol is not None and found.labels.get("points"):
+        raise _of_segments(protocol)
     recipe = with_protocol(recipe, protocol, bootstrap)
     made_for = found.labels.get("split")
     truth = None
@@ -201,6 +238,7 @@ def _evaluate_file(
     column: str | None,
     bootstrap: int | None,
     protocol: str | None,
+    constraints: Constraints,
 ) -> dict[str, Any]:
     from actionspace.datasets.class_order import class_order
     from actionspace.events.detection_files import read_detections
@@ -221,8 +259,13 @@ def _evaluate_file(
         raise DataError(f"{path} cannot be measured: {e}") from e
     rows = guess.rows.rename(columns={"label": head})
     guess = Events.from_frames(rows, guess.videos, guess.root, (head,))
+    rules = TemporalConstraints().changed(constraints)
+    rules.check(truth.classes(head))
+    guess = rules.apply(guess, head)
     recipe = with_protocol(LocalizationRecipe(column=head), protocol, bootstrap)
-    metrics = as_metrics(compare(guess, truth, recipe.evaluation, head), recipe.evaluation)
+    config, instants = recipe.evaluation, guess.rows["start"].eq(guess.rows["end"])
+    points: Moment | None = "center" if len(instants) and instants.all() else None
+    metrics = as_metrics(compare(guess, truth, config, head, points=points), config)
     metrics["protocol"]["split"] = split
     return metrics
 
@@ -233,13 +276,15 @@ def with_protocol(
     """Return the recipe with the thresholds of a published protocol, and other resamples.
 
     Raises:
-        UsageError: there is no such protocol.
+        UsageError: there is no such protocol; it is of segments, and moments are found.
     """
     from actionspace.errors import did_you_mean
     from actionspace.metrics.detection import THRESHOLDS
 
     changed: dict[str, Any] = {} if bootstrap is None else {"bootstrap": bootstrap}
     if protocol is not None:
+        if points_of(recipe) is not None:
+            raise _of_segments(protocol)
         if protocol not in THRESHOLDS:
             hint = did_you_mean(protocol, THRESHOLDS) or f" There is: {', '.join(THRESHOLDS)}."
             raise UsageError(f"There is no protocol '{protocol}'.{hint}")
@@ -248,10 +293,26 @@ def with_protocol(
     return recipe.model_copy(update={"evaluation": config})
 
 
+def _of_segments(protocol: str) -> UsageError:
+    return UsageError(
+        f"protocol={protocol} measures the overlap of segments; moments have none. They are "
+        "measured within evaluation.tolerances."
+    )
+
+
 def recipe_of(
-    run: Run, *, weights: str | None = None, device: str | None = None
+    run: Run,
+    *,
+    weights: str | None = None,
+    device: str | None = None,
+    raw: bool = False,
 ) -> LocalizationRecipe:
     """Return the recipe a run was trained with, with what differs on this machine.
+
+    Args:
+        run: the run.
+        weights, device: where the encoder's weights are and where all runs.
+        raw: without the temperature and offset that ``calibrate`` found, if it did.
 
     Raises:
         RunError: the config is not of localization.
@@ -264,6 +325,10 @@ def recipe_of(
     except ConfigError as e:
         raise RunError(f"{e}. The run is of another version; train it again.") from e
     changed = {k: v for k, v in (("weights", weights), ("device", device)) if v is not None}
+    if not raw:
+        temperature, offset = calibration_of(run)
+        how = {"temperature": temperature, "offset": offset}
+        recipe = recipe.model_copy(update={"predict": recipe.predict.model_copy(update=how)})
     return recipe.model_copy(update=changed)
 
 
@@ -271,8 +336,9 @@ def threshold_of(run: Run, recipe: LocalizationRecipe) -> float:
     """Return the score from which on detections of a run are told."""
     from actionspace.localization.detection.threshold import DEFAULT
 
-    asked = recipe.predict.threshold
-    return float(run.labels.get("threshold", DEFAULT) if asked is None else asked)
+    how = recipe.predict
+    told = run.labels.get("threshold", DEFAULT) if how.threshold is None else how.threshold
+    return float(calibrated([told], how.temperature, how.offset)[0])
 
 
 def encoding_of(

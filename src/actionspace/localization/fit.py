@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from actionspace.errors import UsageError
+from actionspace.errors import DataError, UsageError
 from actionspace.localization.encode import Encoding, Given
 from actionspace.localization.prepare import Prepared, labelled, prepare, read_manifest
 from actionspace.localization.recipe import LocalizationRecipe
+from actionspace.localization.validate import check_prepared
 from actionspace.training.environment import Stopwatch, describe
 from actionspace.training.machine import is_main_process
+from actionspace.training.places import places
 from actionspace.training.run import Run
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ FREE = {
     *("name", "description", "dataset", "published", "training", "predict", "device"),
     *("data", "root", "features", "weights"),
 }
+#: Training videos that the network's lengths are held against before it begins.
+LOOKED_AT = 50
 FREE_ROWS = {"threads", "time_limit", "policy", "batch_size"}
 
 
@@ -80,7 +84,7 @@ def train(
     watch = Stopwatch()
     events, own = read_manifest(recipe, given)
     encoding = Encoding(recipe, features=features, encoder=encoder)
-    recipe = recipe.model_copy(update=_places(given, features, recipe.root))
+    recipe = recipe.model_copy(update=places(given, features, recipe.root))
     found = _prepared(recipe, encoding, events, own)
     watch.lap("features")
     if is_main_process() and not resume:
@@ -104,7 +108,12 @@ def _prepared(recipe: LocalizationRecipe, encoding: Encoding, events: Any, own: 
     from actionspace.training.turns import main_first
 
     with main_first(encoding.device, recipe.training.timeout):
-        return prepare(recipe, encoding, events, own)
+        found = prepare(recipe, encoding, events, own)
+        for finding in check_prepared(found, LOOKED_AT):
+            if finding.severity == "error":
+                raise DataError(finding.message)
+            found.say(finding.message)
+        return found
 
 
 def _loop(found: Prepared, run: Run, resume: bool) -> tuple[LocalizationTask, Outcome]:
@@ -120,6 +129,12 @@ def _loop(found: Prepared, run: Run, resume: bool) -> tuple[LocalizationTask, Ou
         names = ", ".join(found.classes[i] for i in empty[:10])
         more = f" and {len(empty) - 10} more" if len(empty) > 10 else ""
         found.say(f"Classes without a training event: {names}{more}. They are never predicted.")
+    if recipe.model.backbone == "sgp" and not recipe.model.sgp.init_std:
+        found.say(
+            "model.sgp.init_std is 0: five convolutions of each block start at zero and stay "
+            "there, as in TriDet's models of THUMOS14 and EPIC-KITCHENS. They are left out of the "
+            "work; with model.sgp.init_std=0.1 they learn."
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.training.seed)
         model = Localizer(recipe, dim, len(found.classes), empty)
@@ -147,7 +162,7 @@ def _loop(found: Prepared, run: Run, resume: bool) -> tuple[LocalizationTask, Ou
 
 def _test(found: Prepared, task: LocalizationTask, run: Run) -> None:
     """Save what was learnt, choose the threshold, and evaluate the test split."""
-    from actionspace.localization.detection.threshold import DEFAULT, best_threshold
+    from actionspace.localization.detection.threshold import DEFAULT, best_threshold, measured_at
     from actionspace.localization.evaluate import measure_predictions
     from actionspace.localization.infer import infer
     from actionspace.localization.saved import save_labels, save_network
@@ -165,8 +180,8 @@ def _test(found: Prepared, task: LocalizationTask, run: Run) -> None:
         if chosen is not None:
             threshold = chosen
             found.say(
-                f"Detections that score {threshold:.3f} or more are told: the best F1 score at an "
-                "overlap of one half on the validation split."
+                f"Detections that score {threshold:.3f} or more are told: the best F1 score "
+                f"{measured_at(recipe)} on the validation split."
             )
     save_labels(run, recipe, found.classes, about, threshold)
     if not found.has("test"):
@@ -175,6 +190,12 @@ def _test(found: Prepared, task: LocalizationTask, run: Run) -> None:
     events = found.events.select(split="test")
     predictions = infer(network, found.source, events, recipe, found.classes)
     predictions.labels.update(split="test", threshold=threshold, encoder=about)
+    if predictions.skipped:
+        names = ", ".join(list(predictions.skipped)[:10])
+        found.say(
+            f"{len(predictions.skipped)} test videos could not be read ({names}); their events "
+            "count as missed."
+        )
     write_predictions(predictions, run.predictions_dir / "test")
     run.write_metrics(measure_predictions(predictions, None, recipe, split="test"))
 
@@ -223,24 +244,3 @@ def _facts(found: Prepared, outcome: Outcome, watch: Stopwatch) -> dict[str, Any
             "skipped": found.source.skipped() | outcome.skipped,
         },
     )
-
-
-def _places(given: Any, features: Any, root: str | None) -> dict[str, Any]:
-    """Return what lies on disk by its absolute path, so that a run does not depend on the folder
-    it was started from.
-    """
-    store = getattr(features, "path", features)
-    found: dict[str, Any] = {}
-    for name, value in (("data", given), ("root", root), ("features", store)):
-        if isinstance(value, (str, os.PathLike)):
-            found[name] = absolute(value)
-        elif name == "features" and isinstance(value, (list, tuple)):
-            found[name] = tuple(absolute(v) for v in value)
-    return found
-
-
-def absolute(place: str | os.PathLike[str]) -> str:
-    """Return the absolute path of a place; ``module:function`` stays as it is."""
-    text = os.fspath(place)
-    here = Path(text).exists() or ":" not in text
-    return os.path.abspath(text) if here else text  # noqa: PTH100 (links stay as they are)

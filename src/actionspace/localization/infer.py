@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from actionspace.errors import StoreError
+from actionspace.localization.calibration import calibrated
 from actionspace.localization.data.sample import Sample
 from actionspace.localization.data.samples import FeatureSamples
 from actionspace.localization.detection.class_scores import with_video_classes
 from actionspace.localization.detection.detector import Detector, Found, detections_frame
-from actionspace.localization.measure import heads_of, proposals_of
+from actionspace.localization.measure import heads_of, points_of, proposals_of
 from actionspace.localization.network.create import Network
 from actionspace.localization.network.padding import padded_length
 from actionspace.localization.prepare import bare, labelled, row_options
@@ -54,6 +55,8 @@ def infer(
         StoreError: a video has no features and no reason for that, or its features are damaged
             and ``rows.policy`` is ``raise``.
     """
+    if recipe.suppression.class_scores is None:
+        recipe.constraints.check(classes)
     samples = FeatureSamples(
         _of_column(bare(events), recipe.column),
         features,
@@ -62,7 +65,7 @@ def infer(
         column=recipe.column,
         rows=row_options(recipe),
     )
-    detector = Detector.of(recipe, network)
+    detector = Detector.of(recipe, network, classes)
     skipped = dict(samples.left_out)
     found: dict[str, Found] = {}
     durations: dict[str, float] = {}
@@ -75,6 +78,9 @@ def infer(
     labels = list(classes)
     if recipe.suppression.class_scores is not None:
         frame, labels = _with_classes(frame, events, recipe)
+    frame = recipe.constraints.applied(frame, recipe.column)
+    how = recipe.predict
+    frame = frame.assign(score=calibrated(frame["score"], how.temperature, how.offset))
     return Predictions(
         events=predicted_events(
             frame, _videos(events, durations), events.root, heads_of(recipe.column)
@@ -87,6 +93,7 @@ def infer(
             "skipped": skipped,
             "evaluation": recipe.evaluation.model_dump(mode="json"),
             "proposals": proposals_of(recipe),
+            "points": points_of(recipe),
         },
         rows=pd.DataFrame(columns=list(ROW_COLUMNS)),
         truth=_truth(events, recipe.column),

@@ -7,16 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 from actionspace.errors import DataError, did_you_mean
 from actionspace.events.table import Events
+from actionspace.metrics.boundaries import boundary_measures
 from actionspace.metrics.detection_events import DetectionEvaluation, evaluate_events
+from actionspace.metrics.point_events import PointEvaluation, evaluate_point_events
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from actionspace.localization.network.points_config import Moment
     from actionspace.localization.options import EvaluationConfig
     from actionspace.localization.recipe import LocalizationRecipe
 
 
-def measured(found: pd.DataFrame, truth: Events, recipe: LocalizationRecipe) -> DetectionEvaluation:
+Measured = DetectionEvaluation | PointEvaluation
+"""What detections, or moments, reach."""
+
+
+def measured(found: pd.DataFrame, truth: Events, recipe: LocalizationRecipe) -> Measured:
     """Return what detections of a recipe's network reach.
 
     Args:
@@ -30,8 +37,10 @@ def measured(found: pd.DataFrame, truth: Events, recipe: LocalizationRecipe) -> 
     if recipe.suppression.class_scores is not None:
         names = class_order(truth, recipe.column)
         found = with_video_classes(found, recipe.suppression, names, recipe.column)
+    found = recipe.constraints.applied(found, recipe.column)
     guess = Events.from_frames(found, truth.videos, truth.root, heads_of(recipe.column))
-    return compare(guess, truth, recipe.evaluation, recipe.column, proposals_of(recipe))
+    proposals, points = proposals_of(recipe), points_of(recipe)
+    return compare(guess, truth, recipe.evaluation, recipe.column, proposals, points=points)
 
 
 def proposals_of(recipe: LocalizationRecipe) -> str | None:
@@ -39,6 +48,11 @@ def proposals_of(recipe: LocalizationRecipe) -> str | None:
     classes = recipe.classes or ()
     alone = len(classes) == 1 and recipe.suppression.class_scores is None
     return classes[0] if alone else None
+
+
+def points_of(recipe: LocalizationRecipe) -> Moment | None:
+    """Return which moment of an event a network of moments finds, if it is one."""
+    return recipe.model.points.at if recipe.model.head == "points" else None
 
 
 def heads_of(column: str) -> tuple[str, ...]:
@@ -53,9 +67,10 @@ def compare(
     column: str,
     proposals: str | None = None,
     *,
+    points: Moment | None = None,
     split: str | None = None,
     name: str = "localization",
-) -> DetectionEvaluation:
+) -> Measured:
     """Measure detections against annotations.
 
     Args:
@@ -64,6 +79,7 @@ def compare(
         config: thresholds and rules.
         column: head column that is measured.
         proposals: the class all annotations count as.
+        points: the moment of events that is measured, in place of their segments.
         split: named in the protocol; other videos of ``truth`` are left out.
         name: of the protocol.
 
@@ -78,7 +94,19 @@ def compare(
         rows = truth.rows
         labels = rows[column].where(rows[column].isna(), proposals)
         truth = replace(truth, rows=rows.assign(**{column: labels}))
-    return evaluate_events(
+    if points is not None:
+        return evaluate_point_events(
+            truth,
+            guess,
+            config.tolerances,
+            config.tolerances_frames,
+            at=points,
+            head=column,
+            split=split,
+            clean=config.clean,
+            other_videos=config.other_videos,
+        )
+    found = evaluate_events(
         truth,
         guess,
         config.thresholds,
@@ -89,17 +117,24 @@ def compare(
         other_videos=config.other_videos,
         name=name,
     )
+    here = truth.select(split=split)
+    return replace(found, more=boundary_measures(here, guess, column))
 
 
-def as_metrics(found: DetectionEvaluation, config: EvaluationConfig) -> dict[str, Any]:
+def as_metrics(found: Measured, config: EvaluationConfig) -> dict[str, Any]:
     """Return ``metrics.json``: flat measures with ``<name>_ci``, tables and the protocol."""
     metrics: dict[str, Any] = dict(found.metrics())
     groups = len({g for g, v in zip(found.groups, found.videos, strict=True) if v})
     if config.bootstrap and groups > 1:
         spans = found.intervals(config.bootstrap, config.confidence)
         metrics |= {f"{name}_ci": list(span) for name, span in spans.items()}
-    metrics["per_class"] = found.per_class().to_dict("records")
-    metrics["errors"] = found.errors()
+    rows = found.per_class()
+    metrics["per_class"] = rows.astype(object).where(rows.notna(), None).to_dict("records")
+    if isinstance(found, PointEvaluation):
+        metrics |= {name: value for name, value in found.timing().items() if value == value}
+    else:
+        metrics["errors"] = found.errors()
+        metrics["chance"] = found.chance()
     metrics["left_out"] = dict(found.left_out)
     about = {"confidence": config.confidence, "groups": groups, "bootstrap": config.bootstrap}
     metrics["protocol"] = found.protocol.as_dict() | about

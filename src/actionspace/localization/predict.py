@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from actionspace.errors import UsageError
 from actionspace.localization.encode import Given
-from actionspace.localization.evaluate import encoding_of, recipe_of, same_splits, threshold_of
+from actionspace.localization.evaluate import (
+    Constraints,
+    encoding_of,
+    recipe_of,
+    same_splits,
+    threshold_of,
+    with_constraints,
+)
 from actionspace.training.export import export
 from actionspace.training.inputs import Input, resolve
 from actionspace.training.predictions import Predictions, write_predictions
@@ -41,6 +48,7 @@ def predictions(
     threshold: float | None = None,
     window: int | None = None,
     overlap: int | None = None,
+    constraints: Constraints = None,
     checkpoint: str | None = None,
     policy: str | None = None,
     weights: str | None = None,
@@ -64,6 +72,8 @@ def predictions(
         threshold: least score of a detection that is told; None = the run's own.
         window, overlap: rows that the network sees at once, and that two windows of a longer video
             share; None = the recipe's.
+        constraints: rules of time in place of some of the recipe's, as ``{"min_gap": {"peck": 1}}``
+            (``constraints.min_gap.peck=1``), or all of them.
         checkpoint: weights kept while training, e.g. ``epoch_034``; None = those it ended with.
         policy: for bad videos, ``raise``, ``skip`` or ``partial``; None = the recipe's.
         weights, device: where the encoder's weights are and where all runs, if not as in the
@@ -78,6 +88,7 @@ def predictions(
 
     run = run if isinstance(run, Run) else Run.open(run)
     recipe = _changed(recipe_of(run, weights=weights, device=device), window, overlap, policy)
+    recipe = with_constraints(recipe, constraints)
     if threshold is None:
         threshold = threshold_of(run, recipe)
     if features is None and (store := _store(inputs)) is not None:

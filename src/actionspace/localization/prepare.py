@@ -9,13 +9,18 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from actionspace.errors import ActionspaceError, DataError, did_you_mean
-from actionspace.localization.auto import choose_lengths
-from actionspace.localization.data.check import times_disagree
+from actionspace.events.uncounted import uncounted_time
+from actionspace.localization.auto import choose_lengths, choose_ranges
+from actionspace.localization.auto_bins import check_bins, choose_widths
+from actionspace.localization.data.check import disagreement
 from actionspace.localization.data.samples import FeatureSamples, RowOptions, load
 from actionspace.localization.data.truncate import Truncation
 from actionspace.localization.encode import Encoding, adopt
+from actionspace.localization.measure import points_of
 from actionspace.localization.network.config import ModelConfig
 from actionspace.localization.network.padding import padded_length
+from actionspace.localization.network.switches import without_effect
+from actionspace.localization.point_options import event_notes
 from actionspace.localization.recipe import LocalizationRecipe
 from actionspace.training.splits import with_splits
 
@@ -72,7 +77,13 @@ class Prepared:
         train = None
         if windows:
             train = Truncation(
-                config.max_length, how.threshold, how.crop_ratio, how.whole, how.tries
+                config.max_length,
+                how.threshold,
+                how.crop_ratio,
+                how.whole,
+                how.tries,
+                how.enlarged,
+                moments=points_of(recipe) is not None,
             )
         return FeatureSamples(
             events if windows else bare(events),
@@ -82,7 +93,8 @@ class Prepared:
             column=recipe.column,
             rows=row_options(recipe),
             train=train,
-            inside=how.inside,
+            inside=how.inside and points_of(recipe) is None,
+            at=points_of(recipe),
             seed=recipe.training.seed,
         )
 
@@ -151,16 +163,20 @@ def prepare(
     classes = list(recipe.classes or class_order(events, recipe.column))
     found = Prepared(recipe, encoding, events, source, classes, said)
     _check(found)
-    if recipe.auto.lengths:
+    if recipe.auto.lengths or recipe.auto.ranges:
         model, notes = _choose(found)
         for note in notes:
             found.say(note)
         found.recipe = recipe.model_copy(update={"model": model})
+    if found.recipe.model.head == "boundaries":
+        _fit_bins(found)
+    for note in without_effect(found.recipe.model):
+        found.say(note)
     return found
 
 
 def _check(found: Prepared) -> None:
-    why = times_disagree(found.events, found.source)
+    why = disagreement(found.events, found.source)
     if why is not None:
         raise DataError(f"The {why}")
     if not found.has("train"):
@@ -168,6 +184,12 @@ def _check(found: Prepared) -> None:
             "No training video has an event, so there is nothing to learn. The split 'train' has "
             f"{len(found.events.select(split='train').videos)} videos."
         )
+    learnt = labelled(found.events.select(split="train"), found.recipe.column)
+    for note in event_notes(found.recipe, learnt):
+        found.say(note)
+    if found.recipe.suppression.class_scores is None:
+        found.recipe.constraints.check(found.classes)
+    found.recipe.suppression.numbered_sigma(found.classes)
     column = found.recipe.column
     known = set(found.events.select(split="train").classes(column))
     if len(found.classes) > 1:
@@ -181,22 +203,53 @@ def _check(found: Prepared) -> None:
     late = _beyond(found.events)
     if late:
         found.say(
-            f"Events that end after their video: {len(late)}, the first is {late[0]}. If they are "
-            "many, times or durations are wrong: run `actionspace check` on the manifest."
+            f"Events that begin before or end after their video: {len(late)}, the first is "
+            f"{late[0]}. If they are many, times or durations are wrong: run `actionspace check` "
+            "on the manifest."
+        )
+    if unknown := uncounted_time(found.events):
+        found.say(
+            f"In {len(unknown)} videos there is time of which nobody knows what happens, events to "
+            "ignore or what lies outside of labelled spans: it is neither learnt nor measured."
         )
 
 
 def _beyond(events: Events) -> list[str]:
-    """Return the events that end more than a second after the known end of their video."""
+    """Return the events that lie more than a second beyond the known limits of their video."""
     lasting = dict(zip(events.videos["video"], events.videos["duration"], strict=True))
     ends = events.rows["video"].map(lasting).astype(float)
-    rows = events.rows[(events.rows["end"] > ends + 1.0) & (events.rows["status"] == "event")]
+    beyond = (events.rows["end"] > ends + 1.0) | (events.rows["start"] < -1.0)
+    rows = events.rows[beyond & (events.rows["status"] == "event")]
     pairs = zip(rows["id"], rows["video"], strict=True)
     return [f"{name} of {video}" for name, video in pairs]
 
 
+def _fit_bins(found: Prepared) -> None:
+    """Choose the bins of boundary distributions, or see that they reach far enough."""
+    recipe = found.recipe
+    longest = max(_training_rows(found)[1])
+    if not recipe.auto.boundaries:
+        check_bins(recipe.model, recipe.loss, longest)
+        return
+    model, note = choose_widths(recipe.model, recipe.loss, longest)
+    found.say(note)
+    found.recipe = recipe.model_copy(update={"model": model})
+
+
 def _choose(found: Prepared) -> tuple[ModelConfig, Sequence[str]]:
     """Return the model with lengths that suit the training split, and why."""
+    recipe = found.recipe
+    if not recipe.auto.lengths:
+        return choose_ranges(recipe.model, recipe.auto, _training_rows(found)[1])
+    return choose_lengths(recipe.model, recipe.auto, *_training_rows(found))
+
+
+def _training_rows(found: Prepared) -> tuple[list[int], list[float], float]:
+    """Return the rows of each training video and event, and the seconds between two.
+
+    Raises:
+        DataError: there are none.
+    """
     samples = found.samples("train", windows=True)
     videos, lengths, step = [], [], 0.0
     for i in range(len(samples)):
@@ -210,5 +263,4 @@ def _choose(found: Prepared) -> tuple[ModelConfig, Sequence[str]]:
         lengths += (sample.segments[:, 1] - sample.segments[:, 0]).tolist()
     if not lengths:
         raise DataError("No training video with events has features that can be read.")
-    recipe = found.recipe
-    return choose_lengths(recipe.model, recipe.auto, videos, lengths, step)
+    return videos, lengths, step

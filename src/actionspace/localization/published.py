@@ -1,4 +1,4 @@
-"""Published models of ActionFormer and the features they were trained on: where they are.
+"""Published models of ActionFormer and TriDet, and their features: where they are.
 
 Data, and what can be done with it here: list it, and say whether a file is whole. They lie on pages
 that only a browser gets past (Box, Google Drive, Baidu), so nothing is downloaded. MD5 sums are
@@ -49,6 +49,13 @@ class PublishedFile:
     licence: str = "MIT (of the code; the files are not licensed apart)"
 
     @property
+    def architecture(self) -> str:
+        """The kind of network, or ``features``."""
+        if not self.is_model:
+            return "features"
+        return "TriDet" if self.name.startswith("tridet") else "ActionFormer"
+
+    @property
     def is_model(self) -> bool:
         """Whether it is a checkpoint, which ``convert`` reads."""
         return self.file.endswith(".pth.tar")
@@ -61,6 +68,14 @@ def _model(
     return PublishedFile(name, file, page, (recipe,), classes, label_set, note)
 
 
+def _tridet(data: str, epoch: int, classes: int, label_set: str, figure: str) -> PublishedFile:
+    """Return a model of TriDet; all lie in one folder, and are called as its scripts call them."""
+    file, recipe = f"epoch_{epoch:03d}.pth.tar", f"tridet_{data}"
+    note = f"one folder with all five; published mAP {figure}"
+    return PublishedFile(recipe, file, _TRIDET, (recipe,), classes, label_set, note)
+
+
+_TRIDET = "https://drive.google.com/drive/folders/1eVROG6z-vHtm4AnXsh4N8ruUKkAidLqZ?usp=sharing"
 _EGO4D = "https://drive.google.com/drive/folders/1NpAECS0ZhcCuehXkF9OhLQDPFrNdStJb?usp=sharing"
 _SHARED = "/view?usp=sharing"
 
@@ -123,15 +138,20 @@ MODELS = (
             ("all", "slowfast_omnivore_egovlp", "22.09"),
         )
     ),
+    _tridet("thumos14_i3d", 39, 20, "thumos14", "69.27"),
+    _tridet("epic100_verb", 22, 97, "epic100 verbs", "25.51"),
+    _tridet("epic100_noun", 18, 300, "epic100 nouns", "23.76"),
+    _tridet("activitynet13_tsp", 14, 1, "any activity", "36.77 with class scores of others"),
+    _tridet("hacs_slowfast", 10, 200, "hacs", "38.69"),
 )
-"""The eleven published models. The number of the epoch is counted from 0."""
+"""Eleven models of ActionFormer and five of TriDet. Numbers of epochs are counted from 0."""
 
 FEATURES = (
     PublishedFile(
         "features_thumos14_i3d",
         "thumos.tar.gz",
         f"{_BOX}glpuxadymf3gd01m1cj6g5c3bn39qbgr",
-        ("thumos14_i3d", "thumos14_i3d_opentad"),
+        ("thumos14_i3d", "thumos14_i3d_opentad", "tridet_thumos14_i3d"),
         20,
         "thumos14",
         "I3D, pictures and flow, 16 frames every 4; annotation, class scores of videos",
@@ -145,7 +165,7 @@ FEATURES = (
         "features_activitynet13_tsp",
         "anet_1.3.tar.gz",
         f"{_BOX}aisdoymowukc99zoc7gpqegxbb4whikx",
-        ("activitynet13_tsp", "activitynet13_tsp_opentad"),
+        ("activitynet13_tsp", "activitynet13_tsp_opentad", "tridet_activitynet13_tsp"),
         200,
         "activitynet13",
         "R(2+1)D-34 of TSP, 16 frames every 16 at 15 fps; annotation, class scores of videos",
@@ -169,7 +189,10 @@ FEATURES = (
         "features_epic100_slowfast",
         "epic_kitchens.tar.gz",
         f"{_BOX}vdha47qnce6jhqktz9g4mq1gc40w82yj",
-        ("epic100_slowfast_verb", "epic100_slowfast_noun"),
+        (
+            *("epic100_slowfast_verb", "epic100_slowfast_noun"),
+            *("tridet_epic100_verb", "tridet_epic100_noun"),
+        ),
         97,
         "epic100 verbs and nouns",
         "SlowFast trained on EPIC-KITCHENS-100, 32 frames every 16 at 30 fps; annotation",
@@ -178,6 +201,26 @@ FEATURES = (
             f"{_DRIVE}1Z4U_dLuu6_cV5NBIrSzsSDOOj2Uar85X{_SHARED}",
             "https://pan.baidu.com/s/15tOdX6Yp4AJ9lFGjbQ8dgg?pwd=f3tx",
         ),
+    ),
+    PublishedFile(
+        "features_hacs_i3d",
+        "hacs_segments_features.zip",
+        "http://hacs.csail.mit.edu/hacs_segments_features.zip",
+        ("tridet_hacs_i3d",),
+        200,
+        "hacs",
+        "I3D of pictures, two rows a second",
+        licence="not stated",
+    ),
+    PublishedFile(
+        "features_hacs_slowfast",
+        "(see the page)",
+        "https://github.com/qinzhi-0110/Temporal-Context-Aggregation-Network-Pytorch",
+        ("tridet_hacs_slowfast",),
+        200,
+        "hacs",
+        "SlowFast of TCANet, 32 frames every 8 at 15 fps; pickles, to be made arrays once",
+        licence="not stated",
     ),
     PublishedFile(
         "features_ego4d",
@@ -209,7 +252,7 @@ def list_published(pattern: str = "*") -> list[WeightInfo]:
         WeightInfo(
             name=one.name,
             status="by hand, from its page",
-            architecture="ActionFormer" if one.is_model else "features",
+            architecture=one.architecture,
             classes=one.classes,
             label_set=one.label_set,
             licence=one.licence,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from actionspace.config import Config
+from actionspace.events.constraints import TemporalConstraints
 from actionspace.localization.learning.config import LossConfig
 from actionspace.localization.network.config import ModelConfig
 from actionspace.localization.options import (
@@ -18,26 +18,22 @@ from actionspace.localization.options import (
     SamplingConfig,
     SuppressionConfig,
 )
+from actionspace.localization.point_options import points_problem
+from actionspace.training.base_recipe import BaseRecipe
 from actionspace.training.options import TrainingConfig
 from actionspace.training.published import Published
 from actionspace.training.splits import SplitConfig
 
 
-class LocalizationRecipe(Config):
+class LocalizationRecipe(BaseRecipe):
     """ActionFormer on features: when does which action begin and end."""
 
     task: Literal["localization"] = "localization"
     """The task this recipe belongs to."""
     name: str = "localize"
     """Name of the recipe."""
-    description: str = ""
-    """One sentence for ``list recipes``."""
-    dataset: str = ""
-    """Published data set it is for; empty = your own data."""
     data: str | None = None
     """Manifest or annotation file, or ``module:function`` that gives events (and features)."""
-    root: str | None = None
-    """Folder the video paths are relative to; empty = the manifest's."""
     features: str | tuple[str, ...] | None = None
     """Feature store, or folder or file of other people's features; several are joined row by row.
     Empty = what the manifest's ``features`` column lists, else the encoder makes them."""
@@ -46,12 +42,6 @@ class LocalizationRecipe(Config):
     encoder: str | None = None
     """Name from ``list encoders``, or ``module:fn``, to make features with; empty = features are
     given."""
-    weights: str | None = None
-    """Weight file for the encoder; empty = the encoder's registered weights."""
-    encoder_options: dict[str, Any] = Field(default_factory=dict)
-    """Options of the backbone."""
-    device: str = "auto"
-    """``auto`` (a GPU when there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``."""
     rows: RowsConfig = RowsConfig()
     """What the encoder is run on."""
     column: str = "label"
@@ -73,6 +63,8 @@ class LocalizationRecipe(Config):
     """The loop."""
     suppression: SuppressionConfig = SuppressionConfig()
     """From candidates to detections."""
+    constraints: TemporalConstraints = TemporalConstraints()
+    """What detections must obey in time."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """Metrics."""
     predict: PredictConfig = PredictConfig()
@@ -108,4 +100,8 @@ class LocalizationRecipe(Config):
                 "suppression.class_scores names the classes of proposals: say classes=[action], "
                 "so that the network learns when anything happens"
             )
+        if self.classes is not None and self.suppression.class_scores is None:
+            self.constraints.check(self.classes)
+        if self.model.head == "points" and (problem := points_problem(self)):
+            raise ValueError(problem)
         return self

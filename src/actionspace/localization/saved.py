@@ -13,6 +13,7 @@ from actionspace.errors import RunError, UsageError, did_you_mean
 from actionspace.localization.network.create import Network, create_network
 from actionspace.localization.recipe import LocalizationRecipe
 from actionspace.training.checkpoint import load_weights
+from actionspace.training.freeze import differences
 from actionspace.training.run import Run
 
 PREFIX = "network."  # of its weights among those of a training
@@ -101,18 +102,8 @@ def fill(network: Network, state: Mapping[str, Tensor], where: str) -> None:
     Raises:
         RunError: names or shapes are not those of the network; the first that differ are named.
     """
-    own = network.state_dict()
-    wrong = [f"'{name}' is missing" for name in own if name not in state]
-    wrong += [f"'{name}' is unknown" for name in state if name not in own]
-    wrong += [
-        f"'{name}' is {list(state[name].shape)}, expected {list(value.shape)}"
-        for name, value in own.items()
-        if name in state and state[name].shape != value.shape
-    ]
-    if wrong:
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+    if wrong := differences(network.state_dict(), state):
         raise RunError(
-            f"{where} holds the weights of another network than the recipe describes: "
-            f"{'; '.join(wrong[:3])}{more}."
+            f"{where} holds the weights of another network than the recipe describes: {wrong}."
         )
     network.load_state_dict(dict(state))

@@ -12,12 +12,14 @@ from torch import Tensor, nn
 
 from actionspace.localization.data.sample import Sample
 from actionspace.localization.data.samples import FeatureSamples
-from actionspace.localization.detection.detector import Detector, detections_frame
+from actionspace.localization.detection.detector import COLUMNS, Detector, detections_frame
+from actionspace.localization.learning.assign import counted
 from actionspace.localization.learning.create import create_loss
 from actionspace.localization.learning.steps import StepFacts, StepSamples
 from actionspace.localization.network.create import create_network
 from actionspace.localization.network.model import Predictions
 from actionspace.localization.network.points import pyramid_points
+from actionspace.localization.network.trident import TridentPredictions
 from actionspace.localization.recipe import LocalizationRecipe
 from actionspace.training.task import Evaluation, Evaluator
 
@@ -46,9 +48,11 @@ class Localizer(nn.Module):
         self.network = create_network(recipe.model, dim, classes, empty)
         self.loss = create_loss(recipe.model, recipe.loss)
 
-    def forward(self, features: Tensor, mask: Tensor, learnt: Tensor | None = None) -> Predictions:
+    def forward(
+        self, features: Tensor, mask: Tensor, learnt: Tensor | None = None
+    ) -> Predictions | TridentPredictions:
         """Return what the network says, see :class:`.network.model.ActionFormer`."""
-        said: Predictions = self.network(features, mask, learnt)
+        said: Predictions | TridentPredictions = self.network(features, mask, learnt)
         return said
 
 
@@ -121,11 +125,13 @@ class LocalizationTask:
         points = pyramid_points(self.recipe.model, data.features.shape[-1], data.features.device)
         targets = self.model.loss.targets(points, data.truth, self.model.classes)
         if facts.number != self._step:  # the first of its passes
-            self.model.loss.advance(facts.positives)
+            self.model.loss.advance(*facts.positives)
             self._step = facts.number
         # Sizes that depend on data stop a GPU, and a compiled network.
         some = data.features.device.type == "cpu" and not self.recipe.training.compile
         said = model(data.features, data.mask, targets.learnt if some else None)
+        if data.uncounted is not None:
+            said = said._replace(mask=said.mask & counted(points, targets, data.uncounted))
         losses: dict[str, Tensor] = self.model.loss(
             said, targets, len(data.videos) / facts.samples, counted=True
         )
@@ -135,13 +141,13 @@ class LocalizationTask:
         """Return mean average precision and recall on the validation split."""
         if self.val is None:
             return None
-        detector = Detector.of(self.recipe, self.model.network)
+        detector = Detector.of(self.recipe, self.model.network, self.val.classes)
         most = self.recipe.suppression.max_segments
         numbers: list[np.ndarray] = []
         tables: list[np.ndarray] = []
         for batch in evaluator.batches(self.val.samples):
             found = detector(batch.data)
-            table = np.full((len(found), most, 4), np.nan)
+            table = np.full((len(found), most, COLUMNS), np.nan)
             for i, one in enumerate(found):
                 table[i, : len(one)] = one.as_array()[:most]
             numbers.append(batch.indices)

@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike
 
 from actionspace.errors import DataError
 from actionspace.metrics import confusion
+from actionspace.metrics.calibration import reliability
 from actionspace.metrics.confusion import count_pairs, f1s, mean_f1, mean_recall
 from actionspace.metrics.inputs import (
     Bools,
@@ -224,10 +225,7 @@ def expected_calibration_error(
     """
     array = as_scores(probabilities)
     right = predicted(array) == as_labels(labels, *array.shape)
-    confidence = array.max(axis=1)
-    where = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    gap = np.bincount(where, weights=right - confidence, minlength=bins)
-    return float(np.abs(gap).sum() / len(array))
+    return reliability(array.max(axis=1), right, bins).ece
 
 
 def per_class_table(

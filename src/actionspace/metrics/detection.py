@@ -115,7 +115,7 @@ def evaluate_detections(
     truth = Instances(
         truth.video, truth.spans, np.searchsorted(classes, truth.labels), truth.scores
     )
-    guess = _renumbered(guess, classes, drop_unknown_labels)
+    guess = renumbered(guess, classes, drop_unknown_labels)
     pairs = all_overlaps(truth, guess, float(levels.min()))
     found = match(truth, guess, levels, pairs)
     support = np.bincount(truth.labels, minlength=len(classes))
@@ -131,7 +131,8 @@ def evaluate_detections(
     )
 
 
-def _renumbered(guess: Instances, classes: Ints, drop_unknown: bool) -> Instances:
+def renumbered(guess: Instances, classes: Ints, drop_unknown: bool = True) -> Instances:
+    """Return predictions with places in ``classes`` as labels, without those of other classes."""
     place = np.minimum(np.searchsorted(classes, guess.labels), len(classes) - 1)
     known = classes[place] == guess.labels
     if not drop_unknown:

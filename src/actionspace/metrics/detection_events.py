@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -12,14 +12,17 @@ import pandas as pd
 from actionspace.errors import DataError, UsageError, did_you_mean
 from actionspace.events.labels import label_order, split_labels
 from actionspace.events.table import Events
+from actionspace.events.uncounted import uncounted_time
 from actionspace.metrics.detection import DetectionResult, distinct, evaluate_detections
 from actionspace.metrics.detection_bins import EDGES, Bins, characteristics, usual_bins
+from actionspace.metrics.detection_chance import chance
 from actionspace.metrics.detection_errors import error_analysis
 from actionspace.metrics.detection_intervals import detection_intervals
 from actionspace.metrics.detection_matching import Instances
 from actionspace.metrics.inputs import Bools, Floats
 from actionspace.metrics.intervals import Interval
 from actionspace.metrics.protocol import Protocol
+from actionspace.metrics.uncounted import count, rule
 
 OtherVideos = Literal["refuse", "drop", "count"]
 
@@ -36,6 +39,8 @@ class DetectionEvaluation:
         left_out: how many annotations and predictions did not count, by reason.
         durations: of the videos in seconds, NaN = unknown.
         groups: what each video belongs to.
+        more: further measures by name.
+        uncounted: spans that do not count ``[M, 2]`` (s), by video number.
     """
 
     result: DetectionResult
@@ -45,14 +50,29 @@ class DetectionEvaluation:
     left_out: Mapping[str, int]
     durations: Floats
     groups: tuple[str, ...]
+    more: Mapping[str, float] = field(default_factory=dict)
+    uncounted: Mapping[int, Floats] = field(default_factory=dict)
 
     def metrics(self) -> dict[str, float]:
-        """Return ``map``, ``map@0.50`` ..., ``recall1x@0.50`` ... by name."""
-        return self.result.metrics()
+        """Return ``map``, ``map@0.50`` ..., ``recall1x@0.50`` ..., then ``more``, by name."""
+        return {**self.result.metrics(), **self.more}
 
     def intervals(self, n: int = 1000, level: float = 0.95, seed: int = 0) -> dict[str, Interval]:
         """Return the interval of each of :meth:`metrics`, resampling groups of videos."""
         return detection_intervals(self.result, self.groups, n=n, level=level, seed=seed)
+
+    def chance(self, like: Instances | None = None, seed: int = 0) -> dict[str, float]:
+        """Return what segments at random places reach, see :func:`.detection_chance.chance`."""
+        result = self.result
+        return chance(
+            result.truth,
+            self.durations,
+            result.thresholds.tolist(),
+            recalls=result.recalls,
+            like=like,
+            uncounted=self.uncounted,
+            seed=seed,
+        )
 
     def per_class(self) -> pd.DataFrame:
         """Return a row per class: annotations, predictions, AP and recall at each threshold."""
@@ -106,8 +126,9 @@ def evaluate_events(
     """Measure predicted events, which have a ``score``, against annotated ones.
 
     Every row of ``truth.videos`` is measured on, also where nothing is annotated: what is predicted
-    there is false. Rows to ignore do not count as annotated. Predictions of classes that are not
-    annotated are left out, and those whose middle lies outside a video's ``labelled`` spans.
+    there is false. Predictions of classes that are not annotated are left out. So are those whose
+    middle lies in a row to ignore or outside of a video's ``labelled`` spans, and in no annotated
+    event of their class; the protocol says so where there is such time.
 
     Args:
         truth: the annotations.
@@ -126,50 +147,118 @@ def evaluate_events(
         DataError: nothing is annotated; an event without times, a prediction without a score or
             in another video, a segment that ends before it starts.
     """
-    truth = truth.select(split=split)
-    names = [str(v) for v in truth.videos["video"]]
-    annotated = truth.rows[truth.rows["status"] == "event"]
-    classes = label_order(n for text in annotated[head].unique() for n in split_labels(text))
-    here, left_out = _of_videos(predictions.rows, names, other_videos)
-    others = [str(v) for v in here["video"].unique() if v not in set(names)]
-    known = _numbered([*names, *others])
-    wanted = _instances(annotated, head, known, _numbered(classes), "annotation")
-    guess = _instances(here, head, known, _numbered(classes), "prediction", scored=True)
-    kept = distinct(wanted) if clean else np.ones(len(wanted), bool)
-    inside = _labelled(truth, names, guess)
-    left_out |= {
-        "annotations_short_or_repeated": int((~kept).sum()),
-        "predictions_of_unknown_classes": int((guess.labels < 0).sum()),
-        "predictions_in_unlabelled_time": int((~inside).sum()),
-    }
-    wanted = wanted.at(kept)
-    result = evaluate_detections(wanted, guess.at(inside), thresholds, recalls=recalls)
-    scored_classes = tuple(classes[i] for i in result.classes)
-    rows = zip(wanted.video.tolist(), wanted.spans.tolist(), wanted.labels.tolist(), strict=True)
+    it = gather(truth, predictions, head, split, other_videos)
+    kept = distinct(it.truth) if clean else np.ones(len(it.truth), bool)
+    left_out = {**it.left_out, "annotations_short_or_repeated": int((~kept).sum())}
+    wanted = it.truth.at(kept)
+    result = evaluate_detections(wanted, it.guess, thresholds, recalls=recalls)
+    scored_classes = tuple(it.classes[i] for i in result.classes)
     protocol = Protocol(
         name,
-        tuple(names),
+        it.videos,
         scored_classes,
         tuple(result.thresholds.tolist()),
-        tuple([names[v], *span, classes[c]] for v, span, c in rows),
+        it.rows(wanted),
         {
             "head": head,
             "split": split,
             "recalls": list(recalls),
             "clean": clean,
             "other_videos": other_videos,
+            **it.rules,
         },
     )
-    missing = [float("nan")] * len(others)
-    group = truth.videos["group"]
     return DetectionEvaluation(
         result,
         scored_classes,
-        (*names, *others),
+        (*it.videos, *it.others),
         protocol,
         left_out,
-        np.array([*truth.videos["duration"], *missing], dtype=np.float64),
-        (*(g if g is not None else v for g, v in zip(group, names, strict=True)), *others),
+        it.of_video("duration", np.nan).astype(np.float64),
+        it.groups,
+        uncounted=it.uncounted,
+    )
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Annotations and predictions of the same videos, by number.
+
+    Attributes:
+        truth, guess: all that count; labels are places in ``classes``, -1 = not annotated.
+        classes: names of the annotated classes.
+        videos: that are measured on, in the order of their numbers.
+        others: further ones with predictions, which come after them.
+        table: the videos table of ``videos``.
+        left_out: how many predictions did not count, by reason.
+        uncounted: spans that do not count ``[M, 2]`` (s), by video number.
+    """
+
+    truth: Instances
+    guess: Instances
+    classes: Sequence[str]
+    videos: tuple[str, ...]
+    others: tuple[str, ...]
+    table: pd.DataFrame
+    left_out: Mapping[str, int]
+    uncounted: Mapping[int, Floats]
+
+    @property
+    def rules(self) -> dict[str, Any]:
+        """What the protocol says of time that does not count."""
+        return rule({self.videos[number]: spans for number, spans in self.uncounted.items()})
+
+    def rows(self, wanted: Instances) -> tuple[list[Any], ...]:
+        """Return annotations as ``[video, start, end, label]``."""
+        columns = wanted.video.tolist(), wanted.spans.tolist(), wanted.labels.tolist()
+        rows = zip(*columns, strict=True)
+        return tuple([self.videos[v], *span, self.classes[c]] for v, span, c in rows)
+
+    def of_video(self, column: str, otherwise: object) -> Any:
+        """Return a column of the videos table by video number, ``otherwise`` for the others."""
+        return np.array([*self.table[column], *[otherwise] * len(self.others)])
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """What each video belongs to, by number: itself, where nothing is said."""
+        pairs = zip(self.table["group"], self.videos, strict=True)
+        return (*(g if g is not None else v for g, v in pairs), *self.others)
+
+
+def gather(
+    truth: Events,
+    predictions: Events,
+    head: str,
+    split: str | None = None,
+    other_videos: OtherVideos = "refuse",
+) -> Gathered:
+    """Return what is compared; arguments and errors are those of :func:`evaluate_events`."""
+    truth = truth.select(split=split)
+    names = [str(v) for v in truth.videos["video"]]
+    annotated = truth.rows[truth.rows["status"] == "event"]
+    unlabelled = annotated[list(truth.heads)].isna()  # other columns may be what an event is for
+    annotated = annotated[~unlabelled[head] | unlabelled.all(axis=1)]
+    classes = label_order(n for text in annotated[head].unique() for n in split_labels(text))
+    here, left_out = _of_videos(predictions.rows, names, other_videos)
+    others = [str(v) for v in here["video"].unique() if v not in set(names)]
+    known = _numbered([*names, *others])
+    wanted = _instances(annotated, head, known, _numbered(classes), "annotation")
+    guess = _instances(here, head, known, _numbered(classes), "prediction", scored=True)
+    uncounted = {known[video]: spans for video, spans in uncounted_time(truth).items()}
+    counts = count(guess, wanted, uncounted)
+    left_out |= {
+        "predictions_of_unknown_classes": int((guess.labels < 0).sum()),
+        "predictions_in_uncounted_time": int((~counts).sum()),
+    }
+    return Gathered(
+        wanted,
+        guess.at(counts),
+        classes,
+        tuple(names),
+        tuple(others),
+        truth.videos,
+        left_out,
+        uncounted,
     )
 
 
@@ -230,16 +319,3 @@ def _instances(
         np.array(numbers, dtype=np.int64),
         score[row] if scored else np.zeros(0),
     )
-
-
-def _labelled(truth: Events, names: Sequence[str], guess: Instances) -> Bools:
-    """Return which predictions ``[M]`` have their middle in time that is annotated."""
-    inside = np.ones(len(guess), bool)
-    middle = guess.spans.mean(axis=1)
-    for number in np.flatnonzero(truth.videos["labelled"].notna().to_numpy()).tolist():
-        mine = guess.video == number
-        spans = truth.labelled_spans(names[number]) or []
-        inside[mine] = False
-        for start, end in spans:
-            inside |= mine & (middle >= start) & (middle < end)
-    return inside

@@ -39,10 +39,29 @@ def detection_intervals(
     Raises:
         DataError: fewer groups than videos.
     """
-    member, counts = _draws(result, groups, n, seed)
+    ap, recall = resampled(result, groups, n, seed)
     metrics = result.metrics()
-    if counts.shape[1] < 2:
+    if not len(ap):
         return dict.fromkeys(metrics, (float("nan"), float("nan")))
+    values = {"map": ap.mean(axis=1)}
+    names = [f"{t:.2f}" for t in result.thresholds]
+    values |= {f"map@{name}": ap[:, t] for t, name in enumerate(names)}
+    for i, k in enumerate(result.recalls):
+        values |= {f"recall{k}x@{name}": recall[:, t, i] for t, name in enumerate(names)}
+    return {name: percentile(values[name], level) for name in metrics}
+
+
+def resampled(
+    result: DetectionResult, groups: ArrayLike | None, n: int, seed: int
+) -> tuple[Floats, Floats]:
+    """Return each replicate's mAP ``[n, T]`` and Recall@kx ``[n, T, K]``; none with one group.
+
+    Arguments and errors are those of :func:`detection_intervals`.
+    """
+    member, counts = _draws(result, groups, n, seed)
+    if counts.shape[1] < 2:
+        none = np.zeros((0, len(result.thresholds), len(result.recalls)))
+        return none.sum(axis=2), none
     of_truth, of_guess = member[result.truth.video], member[result.guess.video]
     step = max(1, _CELLS // max(len(result.guess), len(result.truth)))
     weights = counts.astype(np.float64)
@@ -50,12 +69,7 @@ def detection_intervals(
         _replicates(result, of_truth, of_guess, w) for w in np.split(weights, range(step, n, step))
     ]
     ap, recall = (np.concatenate(both) for both in zip(*parts, strict=True))
-    values = {"map": ap.mean(axis=1)}
-    names = [f"{t:.2f}" for t in result.thresholds]
-    values |= {f"map@{name}": ap[:, t] for t, name in enumerate(names)}
-    for i, k in enumerate(result.recalls):
-        values |= {f"recall{k}x@{name}": recall[:, t, i] for t, name in enumerate(names)}
-    return {name: percentile(values[name], level) for name in metrics}
+    return ap, recall
 
 
 def _draws(

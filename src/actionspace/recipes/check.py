@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from actionspace.datasets.check import Finding
 from actionspace.encoders.create import list_encoders
@@ -14,17 +16,20 @@ from actionspace.recipes.check_training import check_training
 from actionspace.recipes.loader import Recipe, load_recipe
 
 
-def check_recipe(name: str | os.PathLike[str]) -> list[Finding]:
+def check_recipe(name: str | os.PathLike[str] | Mapping[str, Any]) -> list[Finding]:
     """Return what would stop, or surprise, somebody who trains this recipe here.
+
+    Args:
+        name: of a packaged recipe, a YAML path, or a mapping.
 
     Raises:
         UsageError: there is no such recipe.
     """
-    where = os.fspath(name)
+    where = "recipe" if isinstance(name, Mapping) else os.fspath(name)
     try:
         recipe = load_recipe(name)
     except ActionspaceError as e:
-        if not Path(where).is_file():
+        if not isinstance(name, Mapping) and not Path(where).is_file():
             raise
         return [Finding("error", "recipe", str(e), where)]
     return [

@@ -72,6 +72,10 @@ def _futile(recipe: Recipe) -> Iterator[str]:
 def _metrics(recipe: Recipe) -> tuple[str, ...]:
     if isinstance(recipe, LocalizationRecipe):
         config = recipe.evaluation
+        if recipe.model.head == "points":
+            every = [f"{t:g}s" for t in config.tolerances]
+            every += [f"{n:g}f" for n in config.tolerances_frames]
+            return ("point_map", *(f"point_ap@{name}" for name in every))
         levels = [f"{threshold:.2f}" for threshold in config.thresholds]
         recalls = (f"recall{k}x@{level}" for k in config.recalls for level in levels)
         return ("map", *(f"map@{level}" for level in levels), *recalls)

@@ -15,19 +15,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from actionspace.errors import RunError, UsageError, did_you_mean
+from actionspace.errors import RunError, UsageError
 from actionspace.paths import atomic_path
 from actionspace.recognition.evaluate import encoding_of, recipe_of
 from actionspace.recognition.exported_session import (
     FORMAT,
     FORMAT_VERSION,
-    SUFFIXES,
     Scores,
     Session,
-    need,
     open_session,
 )
 from actionspace.recognition.probe import Probe, describe_probes, load_probes
+from actionspace.training.graph_files import need, place
 from actionspace.training.run import FORMAT_VERSION as RUN_FORMAT
 from actionspace.training.run import Run
 
@@ -150,7 +149,7 @@ def export(
             extra ``export`` are missing; the file disagrees with the run.
     """
     run = run if isinstance(run, Run) else Run.open(run)
-    format, path = _place(run, out, format)
+    format, path = place(run.path, out, format)
     if format == "onnx":
         for package in ("onnx", "onnxscript", "onnxruntime"):
             need(package)
@@ -165,21 +164,6 @@ def export(
         _write(source, tmp, format, about)
         parity = _compare(source, open_session(tmp, "cpu"), tolerance)
     return Export(path, about, parity)
-
-
-def _place(run: Run, out: str | os.PathLike[str] | None, format: str | None) -> tuple[str, Path]:
-    if format is not None and format not in SUFFIXES:
-        hint = did_you_mean(format, SUFFIXES)
-        raise UsageError(f"Unknown format '{format}'.{hint} Known: {', '.join(SUFFIXES)}.")
-    if out is None:
-        format = format or "onnx"
-        return format, run.path.parent / f"{run.path.resolve().name}{SUFFIXES[format]}"
-    path = Path(out)
-    of_ending = {suffix: name for name, suffix in SUFFIXES.items()}.get(path.suffix.lower())
-    if of_ending is None or (format or of_ending) != of_ending:
-        ends = " or ".join(SUFFIXES.values()) if format is None else SUFFIXES[format]
-        raise UsageError(f"{path} must end in {ends}, by which the file is recognised.")
-    return of_ending, path
 
 
 def _part(run: Run, recipe: RecognitionRecipe, part: str) -> str:
@@ -279,11 +263,12 @@ def _describe(
 def _write(source: _Source, path: Path, format: str, about: dict[str, Any]) -> None:
     import torch
 
-    from actionspace.recognition.export_graph import trace, write_onnx, write_torch
+    from actionspace.recognition.export_graph import OUTPUTS
+    from actionspace.training.graph import trace, write_onnx, write_torch
 
-    program = trace(source.module, torch.from_numpy(source.sample(2, 0)), source.what)
+    program = trace(source.module, [torch.from_numpy(source.sample(2, 0))], source.what)
     if format == "onnx":
-        write_onnx(program, path, about, source.name, source.what)
+        write_onnx(program, path, about, [source.name], OUTPUTS, source.what)
     else:
         write_torch(program, path, about)
 

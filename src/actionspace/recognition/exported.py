@@ -19,9 +19,10 @@ from actionspace.errors import ConfigError, UsageError, WeightsError
 from actionspace.features.store import VideoFeatures
 from actionspace.paths import sha256_file
 from actionspace.recognition.encode import Encoding
-from actionspace.recognition.exported_session import SUFFIXES, Session, open_session
+from actionspace.recognition.exported_session import Session, open_session
 from actionspace.recognition.probe import Probe, read_probes
 from actionspace.recognition.recipe import RecognitionRecipe
+from actionspace.training.graph_files import SUFFIXES
 
 if TYPE_CHECKING:
     from actionspace.encoders.encoder import Encoder

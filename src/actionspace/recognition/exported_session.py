@@ -10,14 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from actionspace.errors import RunError, UsageError, WeightsError
+from actionspace.errors import UsageError, WeightsError
+from actionspace.training.graph_files import META, SUFFIXES, need
 
 FORMAT = "actionspace.exported"
 FORMAT_VERSION = 1
-META = "actionspace"
-"""Where a file keeps its description: a key of ONNX metadata, ``<META>.json`` in a ``.pt2``."""
-SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2"}
-"""Formats and how their files end."""
+LOCALIZATION = "actionspace.exported_localization"
 Scores = tuple[np.ndarray, np.ndarray]
 
 
@@ -53,23 +51,6 @@ def open_session(path: Path, device: str = "auto") -> Session:
     if path.suffix.lower() == SUFFIXES["onnx"]:
         return _onnx(path, device)
     return _torch(path, device)
-
-
-def need(name: str) -> Any:
-    """Import a package of the extra ``export``.
-
-    Raises:
-        RunError: it is not installed.
-    """
-    import importlib
-
-    try:
-        return importlib.import_module(name)
-    except ImportError as e:
-        raise RunError(
-            f"ONNX needs {name}, which cannot be imported ({e}): pip install "
-            "'actionspace[export]', or use torch-export, which needs nothing more."
-        ) from e
 
 
 def _onnx(path: Path, device: str) -> Session:
@@ -135,6 +116,11 @@ def _about(found: Any, path: Path) -> dict[str, Any]:
     """Check what a file says of itself."""
     try:
         about = dict(json.loads(found) if isinstance(found, str) else found)
+        if about["format"] == LOCALIZATION:
+            raise UsageError(
+                f"{path} is a network of localization, whose candidates still need suppression; "
+                "predict with the run it was made from. docs/export.md says how to use the file."
+            )
         version = int(about["format_version"]) if about["format"] == FORMAT else 0
     except (ValueError, KeyError, TypeError):
         version = 0

@@ -15,6 +15,7 @@ from actionspace.recognition.recipe import RecognitionRecipe
 from actionspace.recognition.task import Task
 from actionspace.training.environment import Stopwatch, describe
 from actionspace.training.machine import is_main_process
+from actionspace.training.places import places
 from actionspace.training.predictions import Predictions, write_predictions
 from actionspace.training.run import Run
 
@@ -84,7 +85,7 @@ def train(
     if encoding.given is not None:
         recipe = adopt(recipe, encoding.given)
     recipe = recipe.model_copy(
-        update={**_places(given, features, recipe.root), "folds": folds or recipe.folds}
+        update={**places(given, features, recipe.root), "folds": folds or recipe.folds}
     )
     encoding.recipe = recipe
     task = Task(recipe, encoding, events, watch)
@@ -102,19 +103,6 @@ def train(
 
         write_report(run.path, events=task.events)
     return run
-
-
-def _places(given: Any, features: Any, root: str | None) -> dict[str, str]:
-    """Return what lies on disk by its absolute path, so that a run does not depend on the folder
-    it was started from.
-    """
-    store = getattr(features, "path", features)
-    paths = {"data": given, "features": store, "root": root}
-    return {
-        name: os.path.abspath(path)  # noqa: PTH100 (links stay as they are)
-        for name, path in paths.items()
-        if isinstance(path, (str, os.PathLike))
-    }
 
 
 def _save(

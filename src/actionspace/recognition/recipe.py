@@ -8,6 +8,7 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from actionspace.config import Config
 from actionspace.training.augment.options import AugmentConfig, Range
+from actionspace.training.base_recipe import BaseRecipe
 from actionspace.training.options import TrainingConfig
 from actionspace.training.published import Published
 from actionspace.training.splits import SplitConfig
@@ -193,7 +194,7 @@ class PredictConfig(Config):
     as the longest clip of training."""
 
 
-class RecognitionRecipe(Config):
+class RecognitionRecipe(BaseRecipe):
     """A linear head on an encoder that is frozen, adapted or trained with it."""
 
     task: Literal["recognition"] = "recognition"
@@ -217,14 +218,6 @@ class RecognitionRecipe(Config):
     taken in turn: epoch e sees view e mod augment."""
     name: str = "linear_probe"
     """Name of the recipe."""
-    description: str = ""
-    """One sentence for ``list recipes``."""
-    dataset: str = ""
-    """Published data set it is for; empty = your own data."""
-    data: str | None = None
-    """Manifest or annotation file: a path."""
-    root: str | None = None
-    """Folder the video paths are relative to; empty = the manifest's."""
     features: str | None = None
     """A feature store, or a folder of other people's features, to use instead of the encoder."""
     feature_options: dict[str, Any] = Field(default_factory=dict)
@@ -232,12 +225,6 @@ class RecognitionRecipe(Config):
     transpose, prefix, suffix."""
     encoder: str = "starter"
     """Name from ``list encoders``, or ``module:fn``."""
-    weights: str | None = None
-    """Weight file for the encoder; empty = the encoder's registered weights."""
-    encoder_options: dict[str, Any] = Field(default_factory=dict)
-    """Options of the backbone."""
-    device: str = "auto"
-    """``auto`` (a GPU when there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``."""
     folds: int | None = Field(default=None, ge=2)
     """Cross-validate with this many grouped folds; empty = use the splits."""
     clips: FeaturesConfig = FeaturesConfig()

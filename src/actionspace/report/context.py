@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from actionspace.errors import ActionspaceError, RunError
 from actionspace.report import provenance
+from actionspace.report.calibration_view import CalibrationView, calibration_view
 from actionspace.report.curves import Chart, curves
 from actionspace.report.figures_svg import shorten
 from actionspace.report.head_view import Found, HeadView, head_view, split_name
@@ -33,6 +34,7 @@ class Context:
     together: tuple[Measure, ...]
     heads: tuple[HeadView, ...]
     curves: tuple[Chart, ...]
+    calibration: CalibrationView | None
     best_epoch: int | None
     notes: tuple[str, ...]
     facts: tuple[provenance.Facts, ...]
@@ -61,7 +63,8 @@ def gather(
     own, unreadable = _read_all(_folders(run.predictions_dir))
     more, bad = _read_all([(p.name, p) for p in predictions])
     charts, torn = _curves(run)
-    warnings += torn + unreadable + bad + _few_groups(metrics)
+    calibration, damaged = _calibration(run)
+    warnings += torn + damaged + unreadable + bad + _few_groups(metrics)
     shown = [*more.values(), *own.values()]
     names = _heads(config, [*own.values(), *more.values()])
     found = Found(run, config, metrics, _metrics_beside(predictions), own, shown, events, truth)
@@ -74,6 +77,7 @@ def gather(
         together=tuple(_together(metrics, names)) if len(names) > 1 else (),
         heads=tuple(heads),
         curves=charts,
+        calibration=calibration,
         best_epoch=environment.get("best_epoch"),
         notes=tuple(str(note) for note in environment.get("notes") or ()),
         facts=tuple(provenance.facts(config, environment, metrics)),
@@ -100,6 +104,13 @@ def _files(run: Run) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], li
                 warnings.append(f"{name} cannot be read: {e}")
         found.append(value)
     return found[0], found[1], found[2], warnings
+
+
+def _calibration(run: Run) -> tuple[CalibrationView | None, list[str]]:
+    try:
+        return calibration_view(run.path), []
+    except ActionspaceError as e:
+        return None, [f"How the run is calibrated is not shown: {e}"]
 
 
 def _curves(run: Run) -> tuple[tuple[Chart, ...], list[str]]:

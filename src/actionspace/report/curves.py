@@ -66,7 +66,11 @@ def curves(path: Path) -> tuple[Chart, ...]:
 def _losses(table: pd.DataFrame) -> tuple[Series, ...]:
     """Return the loss in training and validation, then its parts, if they are few."""
     columns = {"training": f"train/{LOSS}", "validation": f"val/{LOSS}"}
-    parts = [c for c in table.columns if c.startswith("train/") and c != columns["training"]]
+    parts = [
+        c
+        for c in table.columns
+        if c.startswith("train/") and c != columns["training"] and not c.endswith("_iou")
+    ]
     if len(parts) + len(columns) <= MOST_SERIES:
         columns |= {part.removeprefix("train/"): part for part in parts}
     return _series(table, columns)

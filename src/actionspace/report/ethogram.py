@@ -198,6 +198,8 @@ def _video(
         ignored = [(float(a), float(b)) for a, b in true_rows.loc[off, ["start", "end"]].to_numpy()]
         wrong, agreement = disagreements(*_alike(guess, true), observed, ignored)
         differs = tuple(wrong)
+        if _moments_only(guess, true):
+            agreement = None
     lanes, by_subject, left_out = _lanes(guess, true, curves, names.classes)
     return VideoEthogram(
         video,
@@ -233,10 +235,17 @@ Owned = tuple[str | None, Span]
 """A span and whose it is."""
 
 
+def _moments_only(guess: Sequence[Owned], true: Sequence[Owned]) -> bool:
+    """Whether nothing lasts, so that no share of time can agree."""
+    both = [span for _, span in (*guess, *true)]
+    return bool(both) and all(span.start == span.end for span in both)
+
+
 def _spans(rows: pd.DataFrame, names: Names) -> list[Owned]:
     """Return ``(subject, span)`` per label of each timed row; new labels extend the classes."""
     import pandas as pd
 
+    from actionspace.events.blur import edges_of
     from actionspace.events.table import split_labels
 
     found: list[Owned] = []
@@ -257,6 +266,7 @@ def _spans(rows: pd.DataFrame, names: Names) -> list[Owned]:
                 label,
                 names.classes.index(label),
                 None if score is None or pd.isna(score) else float(score),
+                edges=edges_of(row),
             )
             subject = row.get("subject")
             found.append((subject if isinstance(subject, str) and subject else None, span))

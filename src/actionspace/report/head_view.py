@@ -13,6 +13,8 @@ from actionspace.report.detection_view import lead as detection_lead
 from actionspace.report.ethogram import Ethogram, ethogram
 from actionspace.report.figures_svg import clock
 from actionspace.report.measures import Measure, headline, is_over_time, measures
+from actionspace.report.point_view import PointView, point_view
+from actionspace.report.point_view import lead as point_lead
 
 if TYPE_CHECKING:
     from actionspace.events.table import Events
@@ -88,6 +90,7 @@ class HeadView:
     n_clips: int
     distribution: provenance.Distribution | None
     detection: DetectionView | None
+    points: PointView | None
     missing: Mapping[str, str]
 
 
@@ -110,9 +113,10 @@ def head_view(found: Found, head: str, *, several: bool) -> HeadView:
     counts = None
     if found.events is not None and head in found.events.heads:
         counts = provenance.distribution(found.events, head, classes, folds)
-    detected = detection_view(metrics)
+    detected, points = detection_view(metrics), point_view(metrics)
     lead = _lead(every, data, folds or (counts is not None and counts.apart))
     lead = lead or (detection_lead(metrics) if detected else "")
+    lead = lead or (point_lead(metrics) if points else "")
     return HeadView(
         name=head if several else "",
         lead=f"{head}: {lead}" if several and lead else lead,
@@ -129,6 +133,7 @@ def head_view(found: Found, head: str, *, several: bool) -> HeadView:
         n_clips=len(clips),
         distribution=counts,
         detection=detected,
+        points=points,
         missing=_missing(metrics, data, wrong, laid, clips, found.events),
     )
 

@@ -82,7 +82,7 @@ def _template() -> jinja2.Template:
     """Return the page to be filled in, compiled once per process."""
     import jinja2
 
-    from actionspace.report import curves_svg, figures_svg, timeline_svg
+    from actionspace.report import curves_svg, figures_svg, reliability_svg, timeline_svg
 
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
@@ -94,6 +94,7 @@ def _template() -> jinja2.Template:
         figures_svg.confusion_matrix,
         timeline_svg.timeline,
         curves_svg.learning_curves,
+        reliability_svg.reliability_diagram,
     )
     environment.globals |= {f.__name__: _markup(f) for f in drawings}
     environment.globals |= {

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-HEADLINES = ("top1_accuracy", "mean_class_accuracy", "macro_f1", "map")
+HEADLINES = ("top1_accuracy", "mean_class_accuracy", "macro_f1", "map", "point_map")
 OVER_TIME = ("frame_accuracy", "cohen_kappa", "frame_f1", "segmental_f1@0.50", "edit_score")
 NAMES = {
     "top1_accuracy": "Top-1 accuracy",
@@ -18,7 +18,9 @@ NAMES = {
     "macro_f1": "Macro F1",
     "micro_f1": "Micro F1",
     "map": "Mean average precision",
+    "point_map": "Mean average precision of moments",
     "mmit_map": "Mean average precision per clip",
+    "boundary_coverage": "Boundaries within their 80 % interval",
     "ece": "Calibration error",
     "frame_accuracy": "Frame accuracy",
     "frame_f1": "Frame F1",
@@ -31,6 +33,7 @@ MEANS = {
     "mean_class_accuracy": "every class counts the same",
     "macro_f1": "precision and recall together, every class alike",
     "map": "how well clips of a class rank before the others",
+    "point_map": "how well right moments rank before wrong ones, mean over tolerances",
     "ece": "gap between stated confidence and accuracy; lower is better",
     "frame_accuracy": "share of the annotated time named right",
     "frame_f1": "precision and recall over time, every class alike",
@@ -42,6 +45,7 @@ DETECTED = {
     "map": "how well detections of a class rank right ones before wrong ones, mean over overlaps",
     "map@0.50": "the same, where half of detection and event together is common to both",
     "recall1x@0.50": "events that as many best detections reach",
+    "boundary_coverage": "of events that are found; more says that intervals are too wide",
 }
 """What the measures of detections say."""
 NO_PERCENT = ("cohen_kappa", "kendall_tau", "edit_score", "mcc", "r2")
@@ -118,7 +122,9 @@ def headline(every: Sequence[Measure]) -> list[Measure]:
 
 def _is_measure(key: str) -> bool:
     return bool(
-        re.search(r"accuracy|f1|map|ap@|kappa|edit_score|ece|recall|precision|tau|r2|auc", key)
+        re.search(
+            r"accuracy|f1|map|ap@|kappa|edit_score|ece|recall|precision|tau|r2|auc|coverage", key
+        )
     )
 
 
@@ -131,6 +137,8 @@ def name_of(key: str) -> str:
     if found := re.fullmatch(r"(map|recall(\d+)x)@([\d.]+)", key):
         what = f"Recall@{found[2]}x" if found[2] else "mAP"
         return f"{what} at overlap {found[3]}"
+    if found := re.fullmatch(r"point_ap@([\d.]+)([sf])", key):
+        return f"mAP within {found[1]} {'s' if found[2] == 's' else 'frames'}"
     text = re.sub(r"\btop(\d)", r"top-\1", key.replace("_", " ").replace("f1", "F1"))
     return text[:1].upper() + text[1:]
 

@@ -128,6 +128,7 @@ def event_rows(
     classes: Sequence[str] | None = None,
 ) -> list[Row]:
     """Return the rows of the strip: per head what was predicted, and under it what is true."""
+    from actionspace.events.blur import edges_of
     from actionspace.events.labels import label_order
     from actionspace.events.plot import colours
     from actionspace.events.table import split_labels
@@ -151,10 +152,10 @@ def event_rows(
                 label,
                 palette[label],
                 None if score != score else float(score),
+                edges_of(row),
             )
-            for start, end, score, text in zip(
-                rows["start"], rows["end"], scores, rows[head], strict=True
-            )
+            for row, score in zip(rows.to_dict("records"), scores, strict=True)
+            for start, end, text in [(row["start"], row["end"], row[head])]
             for label in split_labels(text)
         ]
 

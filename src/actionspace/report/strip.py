@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
+from actionspace.events.blur import OPACITY, Edges, bars
 from actionspace.events.plot import DARK
 
 #: A video up to this many seconds is shown whole; of a longer one a stretch around the present.
@@ -24,13 +25,17 @@ Window = tuple[float, float]
 
 @dataclass(frozen=True)
 class Mark:
-    """One event of a row: seconds, class, its colour (``#rrggbb``) and, if predicted, a score."""
+    """One event of a row: seconds, class, its colour (``#rrggbb``) and, if predicted, a score.
+
+    ``edges`` are where its boundaries lie with a probability of 80 %, if that is known.
+    """
 
     start: float
     end: float
     label: str
     colour: str
     score: float | None = None
+    edges: Edges | None = None
 
 
 @dataclass(frozen=True)
@@ -67,9 +72,9 @@ def _place(mark: Mark, tracks: Sequence[list[Mark]]) -> bool:
     """Put a mark into the first track in which it overlaps no other, if there is one."""
     for track in tracks:
         i = bisect_right(track, mark.start, key=_start)
-        if (not i or track[i - 1].end <= mark.start) and (
-            i == len(track) or mark.end <= track[i].start
-        ):
+        before = track[i - 1] if i else None
+        free = before is None or before.start < mark.start >= before.end
+        if free and (i == len(track) or mark.end <= track[i].start):
             track.insert(i, mark)
             return True
     return False
@@ -157,17 +162,33 @@ class Strip:
         left, right = (self._x(t, window) for t in self._inside(window))
         draw.rectangle((left, y, max(right - 1, left), y + high - 1), DARK.lane)
         first = max(bisect_right(track, window[0], key=_start) - 1, 0)
-        for mark in track[first : bisect_left(track, window[1], key=_start)]:
+        for mark in track[first : bisect_right(track, window[1], key=_start)]:
             if mark.end < window[0]:
                 continue
             x0 = max(self._x(mark.start, window), 0)
             # A pixel stays free, so that two bouts of a class that follow each other are two.
             x1 = max(min(self._x(mark.end, window), self.width) - 2, x0 + 1)
-            draw.rectangle((x0, y, x1, y + high - 1), mark.colour)
+            if mark.start == mark.end:  # a tick around its moment
+                thick = max(self.letter // 5, 2)
+                x0 = min(max(x0 - thick // 2, 0), self.width - thick)
+                x1 = x0 + thick - 1
+            if mark.edges is None:
+                draw.rectangle((x0, y, x1, y + high - 1), mark.colour)
+            else:
+                self._blurred(draw, mark, window, y, high)
             room = x1 - x0 - self.small // 2
             if named and _wide(mark.label, self.small) <= room:
                 at = (x0 + self.small // 3, y + (high - round(1.2 * self.small)) // 2)
                 draw.text(at, mark.label, _on(mark.colour), _font(self.small))
+
+    def _blurred(
+        self, draw: ImageDraw.ImageDraw, mark: Mark, window: Window, y: int, high: int
+    ) -> None:
+        assert mark.edges is not None
+        for k, (start, end) in enumerate(bars(mark.edges), start=1):
+            left, right = self._x(start, window), max(self._x(end, window) - 2, 0)
+            shade = _mixed(mark.colour, DARK.lane, (1 - OPACITY) ** k)
+            draw.rectangle((max(left, 0), y, max(right, left, 0), y + high - 1), shade)
 
     def _ticks(self, draw: ImageDraw.ImageDraw, window: Window) -> None:
         """Write times under the bars, as many as have room."""
@@ -259,6 +280,12 @@ def _shortened(text: str, room: int, size: int) -> str:
     while text and _wide(text + "…", size) > room:
         text = text[:-1]
     return text + "…"
+
+
+def _mixed(colour: str, other: str, share: float) -> str:
+    """Return a colour with a share of another."""
+    pairs = zip(ImageColor.getrgb(colour), ImageColor.getrgb(other), strict=True)
+    return "#" + "".join(f"{round(a * (1 - share) + b * share):02x}" for a, b in pairs)
 
 
 @lru_cache

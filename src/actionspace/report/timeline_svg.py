@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from actionspace.events.blur import Edges, bars
 from actionspace.report.figures_svg import clock, colour, esc, percent, span_text, time_ticks
 
 if TYPE_CHECKING:
@@ -27,7 +28,10 @@ MAX_CURVE = 400
 
 @dataclass(frozen=True)
 class Span:
-    """One bout on a lane; times in seconds, ``end == start`` for a point event."""
+    """One bout on a lane; times in seconds, ``end == start`` for a point event.
+
+    ``edges`` are where its boundaries lie with a probability of 80 %, if that is known.
+    """
 
     start: float
     end: float
@@ -35,6 +39,7 @@ class Span:
     colour: int
     score: float | None = None
     count: int = 1
+    edges: Edges | None = None
 
 
 @dataclass(frozen=True)
@@ -128,9 +133,7 @@ def _bins(spans: Sequence[Span], most: int) -> list[Span]:
         counts[k] = counts.get(k, 0) + span.count
         if k not in kept or span.end - span.start > kept[k].end - kept[k].start:
             kept[k] = span
-    return [
-        Span(s.start, s.end, s.label, s.colour, s.score, counts[k]) for k, s in sorted(kept.items())
-    ]
+    return [replace(span, count=counts[k]) for k, span in sorted(kept.items())]
 
 
 def thin_curve(
@@ -183,8 +186,19 @@ def _span(span: Span, duration: float, y: int, height: int, kind: str) -> str:
     x = percent(span.start / duration)
     if span.end <= span.start:
         return f'<line class="{style}" x1="{x}" x2="{x}" y1="{y}" y2="{y + height}">{title}</line>'
-    width = percent((min(span.end, duration) - max(span.start, 0.0)) / duration)
-    return f'<rect class="{style}" x="{x}" y="{y}" width="{width}" height="{height}">{title}</rect>'
+    if span.edges is not None:
+        pieces = [_bar(*bar, duration, y, height, f"{style} blurred") for bar in bars(span.edges)]
+        return f"<g>{title}{''.join(pieces)}</g>"
+    return _bar(span.start, span.end, duration, y, height, style, title)
+
+
+def _bar(
+    start: float, end: float, duration: float, y: int, height: int, style: str, inside: str = ""
+) -> str:
+    x, width = percent(start / duration), percent((min(end, duration) - max(start, 0)) / duration)
+    return (
+        f'<rect class="{style}" x="{x}" y="{y}" width="{width}" height="{height}">{inside}</rect>'
+    )
 
 
 def _says(span: Span, kind: str) -> str:
@@ -196,6 +210,9 @@ def _says(span: Span, kind: str) -> str:
             f"{clock(span.start, tenths=True)} – {clock(span.end, tenths=True)} "
             f"({span_text(span.end - span.start)})"
         )
+    if span.edges is not None:
+        first, second, third, fourth = (clock(t, tenths=True) for t in span.edges)
+        where += f", begins {first} – {second} and ends {third} – {fourth} with 80 %"
     score = f", score {span.score:.2f}" if span.score is not None else ""
     many = f", {span.count} bouts" if span.count > 1 else ""
     return f"{span.label} · {what} · {where}{score}{many}"

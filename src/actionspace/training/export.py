@@ -14,10 +14,16 @@ if TYPE_CHECKING:
     from actionspace.events.table import Events
 
 SCHEMA_ID = "actionspace/events/1"
+_ENDS = ("start", "end")
+_STD = "Standard deviation of the {}, in seconds, where it is known."
+_LOW = "Second before which the {} lies with a probability of 10 %."
+_HIGH = "Second after which the {} lies with a probability of 10 %."
 
 
 def export(events: Events, path: str | os.PathLike[str], format: str | None = None) -> Path:
     """Write predicted events to one file.
+
+    How uncertain their boundaries are goes along where the format has room for it.
 
     Args:
         events: what was predicted.
@@ -49,15 +55,20 @@ def _without_truth(events: Events) -> Events:
 
 
 def activitynet_results(events: Events) -> dict[str, Any]:
-    """Return ActivityNet's result format: per video a list of label, score and segment (s)."""
+    """Return ActivityNet's result format: per video a list of label, score and segment (s).
+
+    How uncertain boundaries are goes along under the columns' names; other readers pass over it.
+    """
+    from actionspace.events.columns import UNCERTAINTY
+
     results: dict[str, list[dict[str, Any]]] = {str(v): [] for v in events.videos["video"]}
     for event in events_json(events):
         if event.get("label") is None:
             continue
         segment = [event.get("start"), event.get("end")]
-        results.setdefault(event["video"], []).append(
-            {"label": event["label"], "score": event.get("score"), "segment": segment}
-        )
+        result = {"label": event["label"], "score": event.get("score"), "segment": segment}
+        result |= {name: event[name] for name in UNCERTAINTY if name in event}
+        results.setdefault(event["video"], []).append(result)
     return {"version": "VERSION 1.3", "results": results, "external_data": {}}
 
 
@@ -90,6 +101,9 @@ def events_schema() -> dict[str, Any]:
         "end": {**seconds, "description": "Seconds; the interval is half-open."},
         "label": {**text, "description": "Class name; several joined by |, a literal one is \\|."},
         "score": {"type": "number", "description": "Probability of the label."},
+        **{f"{end}_std": {**seconds, "description": _STD.format(end)} for end in _ENDS},
+        **{f"{end}_low": {**seconds, "description": _LOW.format(end)} for end in _ENDS},
+        **{f"{end}_high": {**seconds, "description": _HIGH.format(end)} for end in _ENDS},
         "status": {"enum": ["event", "ignore"]},
         "subject": text,
         "modifiers": text,

@@ -142,19 +142,24 @@ def check_state(own: Mapping[str, Tensor], state: Mapping[str, Tensor], what: st
     Raises:
         RunError: naming the first that differ.
     """
-    problems = [f"'{name}' is missing" for name in own if name not in state]
-    problems += [f"'{name}' is unknown" for name in state if name not in own]
-    problems += [
-        f"'{name}' is {list(state[name].shape)}, not {list(tensor.shape)}"
+    if wrong := differences(own, state):
+        raise RunError(
+            f"The saved state does not fit {what}: {wrong}. It belongs to another model, or to one "
+            "of which other parts were trained."
+        )
+
+
+def differences(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
+    """Return by which names and shapes a state differs from ``own``, three of them; or ""."""
+    found = [f"'{name}' is missing" for name in own if name not in state]
+    found += [f"'{name}' is unknown" for name in state if name not in own]
+    found += [
+        f"'{name}' is {list(state[name].shape)}, expected {list(tensor.shape)}"
         for name, tensor in own.items()
         if name in state and state[name].shape != tensor.shape
     ]
-    if problems:
-        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise RunError(
-            f"The saved state does not fit {what}: {', '.join(problems[:3])}{more}. It belongs to "
-            "another model, or to one of which other parts were trained."
-        )
+    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    return f"{', '.join(found[:3])}{more}"
 
 
 def count_parameters(model: nn.Module) -> tuple[int, int]:

@@ -104,6 +104,23 @@ def test_a_window_is_a_function_of_seed_epoch_and_sample(events: Events) -> None
     assert any(other.load(1, e).grid != drawn[e].grid for e in drawn)
 
 
+def test_a_window_knows_what_of_it_does_not_count(events: Events) -> None:
+    """Rows to ignore and time outside of labelled spans, in rows of the window."""
+    videos = events.videos.assign(labelled=["0-4;3-6", None, None])
+    known = Events.from_frames(events.rows, videos, events.root)
+    a = samples(known).load(0, 0)
+    wanted = [[-np.inf, 0], [6, np.inf]]
+    np.testing.assert_allclose(a.grid.to_seconds(a.uncounted), wanted, atol=1e-5)
+    found = samples(known, train=Truncation(32))
+    for epoch in range(3):
+        b = found.load(1, epoch)
+        np.testing.assert_allclose(b.grid.to_seconds(b.uncounted), [[1, 9]], atol=1e-4)
+    assert len({found.load(1, e).uncounted[0, 0].item() for e in range(6)}) > 2
+    batch = found.collate([found.load(i, 0) for i in range(3)])
+    assert batch.uncounted is not None and batch.uncounted.shape == (3, 2, 2)
+    assert (batch.uncounted[2] == 0).all() and found.collate([found.load(2, 0)]).uncounted is None
+
+
 def test_rows_can_be_fewer_or_rescaled(events: Events) -> None:
     full = samples(events).load(0, 0)
     half = samples(events, rows=RowOptions(every=2)).load(0, 0)
@@ -122,6 +139,16 @@ def test_an_event_beyond_the_features_leaves_an_empty_sample(tmp_path: Path) -> 
     events = table(tmp_path, [("a.mp4", 30.0, 31.0, "run")], a=10.0)
     found = samples(events, train=Truncation(200), inside=True)
     assert len(found.load(0, 0).labels) == 0
+
+
+def test_an_event_that_has_begun_is_cut_at_the_last_row(tmp_path: Path) -> None:
+    """However little of it the features hold, as TriDet does on HACS."""
+    rows = [("a.mp4", 9.0, 30.0, "run"), ("a.mp4", 10.0, 30.0, "jump")]
+    events, whole = table(tmp_path, rows, a=10.0), Truncation(200, crop_ratio=None)
+    assert len(samples(events, train=whole, inside=True).load(0, 0).labels) == 0
+    found = samples(events, train=whole, inside="begun").load(0, 0)
+    assert found.labels.tolist() == [1]
+    assert found.segments.tolist() == [[pytest.approx(9 * 25 / 4 - 2), len(found)]]
 
 
 def test_the_trainer_s_loader_takes_them(events: Events) -> None:

@@ -90,6 +90,18 @@ def test_a_crop_asks_for_the_original_s_numbers() -> None:
     assert asked == []
 
 
+def test_a_window_is_as_long_as_its_rows_if_told() -> None:
+    """As in TriDet: rows see nothing beyond."""
+    segments = torch.tensor([[0.0, 11.0], [12.5, 20.0]])
+
+    def drawn(enlarged: bool) -> list[list[float]]:
+        how = Truncation(10, threshold=0.1, enlarged=enlarged)
+        return truncate(40, segments, 2.0, how, lambda low, high: 3).segments.tolist()
+
+    assert drawn(True) == [[-2.0, 8.0], [9.5, 12.0]]
+    assert drawn(False) == [[0.0, 8.0]]  # of the other one less than a tenth is inside
+
+
 def test_segments_at_the_end_of_the_features() -> None:
     segments = torch.tensor([[1.0, 5.0], [8.0, 12.0], [9.9, 30.0], [10.5, 12.0]])
     kept, which = keep_inside(segments, 10.5, 0.5)

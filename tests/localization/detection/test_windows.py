@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actionspace.localization.detection.decode import Candidates
+from actionspace.events.nms_videos import Detections
 from actionspace.localization.detection.windows import merge, plan
 
 
@@ -40,7 +40,7 @@ def test_nothing_is_lost_and_little_is_doubled(length: int, data: st.DataObject)
         seen = start <= centre <= end
         middle = centre - start + wrong
         segments = torch.tensor([[middle - 1, middle + 1]] if seen else []).reshape(-1, 2)
-        found.append(Candidates(segments, torch.ones(len(segments)), torch.ones(len(segments))))
+        found.append(Detections(segments, torch.ones(len(segments)), torch.ones(len(segments))))
     merged = merge(windows, found)
     assert 1 <= len(merged.scores) <= 2
     assert ((merged.segments.mean(dim=1) - centre).abs() <= 4.001).all()
@@ -50,10 +50,10 @@ def test_an_edge_is_left_to_the_neighbour() -> None:
     windows = plan(80, 50, 20)
     assert windows == [(0, 50), (30, 80)]
 
-    def at(*centres: float) -> Candidates:
+    def at(*centres: float) -> Detections:
         middle = torch.tensor(centres, dtype=torch.float32)
         spans = torch.stack([middle - 1, middle + 1], dim=1)
-        return Candidates(spans, torch.arange(len(centres)) / 1.0, torch.zeros(len(centres)))
+        return Detections(spans, torch.arange(len(centres)) / 1.0, torch.zeros(len(centres)))
 
     merged = merge(windows, [at(-3, 40, 49), at(1, 15, 49)])
     assert merged.segments.mean(dim=1).tolist() == [-3, 40, 45, 79]

@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from actionspace.localization.learning.assign import Targets, assign, collect
+from actionspace.localization.learning.class_losses import quality_focal_loss
 from actionspace.localization.learning.config import LossConfig
-from actionspace.localization.learning.losses import LocalizationLoss, diou_loss, focal_loss
+from actionspace.localization.learning.losses import LocalizationLoss
+from actionspace.localization.learning.segment_losses import (
+    diou_loss,
+    eiou_loss,
+    focal_iou_loss,
+    iou_loss,
+    iou_weighted,
+    segment_iou,
+)
+from actionspace.localization.learning.statistics import iou_statistics
 from tests.localization.networks import CLASSES, DIM, network, pad
-
-
-def test_focal_loss_by_hand() -> None:
-    """A positive at score .5 costs .25 * .5^2 * ln 2, a negative three times as much."""
-    loss = focal_loss(torch.zeros(2), torch.tensor([1.0, 0.0]))
-    assert loss.tolist() == pytest.approx([0.25 * 0.25 * 0.693147, 0.75 * 0.25 * 0.693147])
-
-
-DISTANCE = st.floats(0, 50)
-
-
-@settings(max_examples=30)
-@given(a=st.tuples(DISTANCE, DISTANCE), b=st.tuples(DISTANCE, st.floats(0.1, 50)))
-def test_diou(a: tuple[float, float], b: tuple[float, float]) -> None:
-    one, other = torch.tensor(a), torch.tensor(b)
-    loss = diou_loss(one, other)
-    assert -1e-6 <= loss <= 2
-    torch.testing.assert_close(diou_loss(other, one), loss)
-    torch.testing.assert_close(diou_loss(one.flip(0), other.flip(0)), loss)
-    assert diou_loss(other, other) == pytest.approx(0, abs=1e-6)
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor]:
@@ -125,3 +115,70 @@ def test_losses_are_computed_in_float32() -> None:
     rough = said._replace(logits=said.logits.bfloat16(), offsets=said.offsets.bfloat16())
     losses = LocalizationLoss(LossConfig()).eval()(rough, targets)
     assert all(loss.dtype == torch.float32 for loss in losses.values())
+
+
+@pytest.mark.parametrize("regression", ["diou", "giou", "iou", "eiou", "focal"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_regression_losses(regression: Any, weighted: bool) -> None:
+    """The loss that a recipe names, of the positive points alone, and it reaches the weights."""
+    if regression == "focal" and weighted:
+        return
+    model = network()
+    targets, said = targets_of(model), model(*batch())
+    config = LossConfig(regression=regression, regression_by_overlap=weighted)
+    losses = LocalizationLoss(config).eval()(said, targets)
+    positive = targets.learnt & said.mask
+    ours, theirs = said.offsets[positive], targets.offsets[positive]
+    if regression == "focal":
+        each = focal_iou_loss(ours, theirs)
+    else:
+        each = {"diou": diou_loss, "eiou": eiou_loss}.get(regression, iou_loss)(ours, theirs)
+    each = iou_weighted(each, ours, theirs) if weighted else each
+    torch.testing.assert_close(losses["regression_loss"], each.sum() / 100)
+    losses["loss"].backward()
+    scale = model.reg_head.scale[0].scale.grad
+    assert scale is not None and scale.isfinite() and scale != 0
+
+
+def test_quality_focal_loss_wants_the_iou_as_score_and_moves_no_ends() -> None:
+    model = network()
+    targets, said = targets_of(model), model(*batch())
+    config = LossConfig(classification="quality_focal")
+    losses = LocalizationLoss(config).eval()(said, targets)
+    iou = segment_iou(said.offsets, targets.offsets) * targets.learnt
+    each = quality_focal_loss(said.logits, targets.classes, iou.detach())
+    torch.testing.assert_close(losses["class_loss"], each[said.mask].sum() / 100)
+    losses["class_loss"].backward()
+    scale = model.reg_head.scale[0].scale.grad
+    assert scale is None or not scale.any()
+
+
+def test_how_well_positive_points_fit_is_told_without_gradients() -> None:
+    model = network().eval()
+    targets, said = targets_of(model), model(*batch())
+    criterion = LocalizationLoss(LossConfig())
+    losses = criterion(said, targets)
+    iou = segment_iou(said.offsets, targets.offsets)[targets.learnt & said.mask]
+    for name, value in iou_statistics(iou).items():
+        torch.testing.assert_close(losses[name], value.detach())
+        assert not losses[name].requires_grad
+    nothing = LocalizationLoss(LossConfig())(said, targets_of(model, events=False))
+    assert [nothing[f"{name}_iou"].item() for name in ("mean", "min", "max")] == [0, 0, 0]
+    # Half of the step, of which somebody else counted the positive points.
+    criterion.advance(4 * len(iou))
+    half = criterion(said, targets, 0.5, counted=True)
+    assert half["mean_iou"].item() == pytest.approx(losses["mean_iou"].item() / 2)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"classification": "quality_focal", "label_smoothing": 0.1}, "soft already"),
+        ({"regression": "focal", "regression_by_overlap": True}, "does that already"),
+        ({"regression": "eiou", "regression_gamma": 1.0}, "belongs to regression=focal"),
+        ({"regression": "ciou"}, "'diou', 'giou', 'iou', 'eiou' or 'focal'"),
+    ],
+)
+def test_what_means_nothing_is_refused(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        LossConfig.model_validate(wrong)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from actionspace.localization.network.attention import Attention, banded_attention, global_attention
+from actionspace.localization.network.switches import Switches
 
 
 def dense(
@@ -92,9 +93,9 @@ def test_shapes_and_masks(window: int, stride: int) -> None:
 
 def test_relative_bias_starts_small_and_learns() -> None:
     torch.manual_seed(0)
-    attention = Attention(32, 2, window=5, relative=True)
+    attention = Attention(32, 2, window=5, switches=Switches(relative=True))
     assert attention.rel_pe is not None and attention.rel_pe.shape == (1, 1, 2, 5)
     assert 0 < attention.rel_pe.abs().max() < 2
     attention(torch.randn(1, 20, 32), torch.ones(1, 20, dtype=torch.bool))[0].sum().backward()
     assert attention.rel_pe.grad is not None and attention.rel_pe.grad.any()
-    assert Attention(32, 2, window=-1, relative=True).rel_pe is None
+    assert Attention(32, 2, window=-1, switches=Switches(relative=True)).rel_pe is None

@@ -11,7 +11,9 @@ from actionspace.localization.network.layers import (
     ChannelNorm,
     MaskedConv1d,
     Pointwise,
+    RMSNorm,
     Scale,
+    SwiGLU,
     convolve,
     drop_path,
     norm,
@@ -82,3 +84,27 @@ def test_scale_and_drop_path() -> None:
     assert y.max().item() == pytest.approx(1e-4 / 0.75)
     assert y[:, 0, 0].count_nonzero().item() == pytest.approx(3000, abs=100)
     assert (y[:, 0] == y[:, 0, :1]).all()  # whole samples
+
+
+def test_rms_norm() -> None:
+    torch.manual_seed(0)
+    normed = RMSNorm(5)
+    with torch.no_grad():
+        normed.weight.normal_()
+    x = torch.randn(2, 7, 5)
+    expected = x / (x.square().mean(-1, keepdim=True) + 1e-6).sqrt() * normed.weight[0, :, 0]
+    torch.testing.assert_close(normed(x), expected)
+    assert isinstance(norm(5, rms=True), RMSNorm)
+
+
+def test_gated_layer_and_its_gradients() -> None:
+    """They are the same whether anything is learnt or not."""
+    torch.manual_seed(0)
+    layer = SwiGLU(4, 6).double()
+    x = torch.randn(2, 3, 4, dtype=torch.float64, requires_grad=True)
+    with torch.no_grad():
+        quick = layer(x)
+    torch.testing.assert_close(layer(x), quick)
+    expected = layer.w2(functional.silu(layer.w3(x)) * layer.w1(x))
+    torch.testing.assert_close(quick, expected)
+    assert torch.autograd.gradcheck(layer, x)

@@ -26,6 +26,26 @@ KINDS: dict[str, dict[str, Any]] = {
         "regression_ranges": [[0, 8], [8, 16], [16, 99]],
     },
     "wide_heads": {"head_kernel": 5, "embed_kernel": 5, "head_layers": 2, "head_norm": False},
+    "v2_windows": {"backbone": "transformer_v2", "v2": {"kv_heads": 1, "convs": True}},
+    "v2_mixed": {"backbone": "transformer_v2", "windows": [9, 5, -1, -1], "max_length": 128},
+    "v2_fork": {"backbone": "transformer_v2", "windows": [-1, 5, 5, 5], "v2": {"compat": "fork"}},
+    "skip_heads": {"head_skip": True, "head_layers": 5, "head_dim": 10},
+    "cs_fpn": {
+        "neck": "cs_fpn",
+        "first_level": 1,
+        "neck_dim": 12,
+        "regression_ranges": [[0, 8], [8, 16], [16, 99]],
+    },
+    "cs_fpn_coarse": {
+        "backbone": "conv",
+        "neck": "cs_fpn",
+        "scale_factor": 4,
+        "branch_blocks": 2,
+        "windows": [5, 5, 5],
+        "max_length": 128,
+        "regression_ranges": [[0, 8], [8, 16], [16, 99]],
+    },
+    "cs_fpn_flat": {"backbone": "transformer_v2", "neck": "cs_fpn", "scale_factor": 1},
     "two_inputs": {"input_split": [2, 4], "embed_dim": [6, 10], "embed_norm": False},
 }
 
@@ -45,7 +65,7 @@ def assert_same(one: Predictions, other: Predictions, video: int = 0, place: int
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=8)
+@settings(max_examples=6)
 @given(rows=st.integers(1, 96))
 def test_least_padding_gives_what_full_padding_gives(kind: str, rows: int) -> None:
     model = network(**KINDS[kind]).eval()
@@ -93,7 +113,7 @@ def test_outputs() -> None:
 
 def test_only_learnt_points_need_their_distances() -> None:
     """Values and gradients at the points learnt are those of the whole head."""
-    for kind in ("windows", "wide_heads", "conv"):
+    for kind in ("windows", "wide_heads", "conv", "skip_heads"):
         model = network(**KINDS[kind]).train(False)
         features, mask = pad([torch.randn(DIM, 90), torch.randn(DIM, 40)], 96)
         full = model(features, mask)
@@ -144,8 +164,9 @@ def test_dropout_and_drop_path_are_active_in_training_only() -> None:
         assert torch.equal(model.eval()(*batch).logits, model(*batch).logits)
 
 
-def test_bfloat16() -> None:
-    model = network().eval()
+@pytest.mark.parametrize("kind", ["windows", "v2_mixed"])
+def test_bfloat16(kind: str) -> None:
+    model = network(**KINDS[kind]).eval()
     batch = pad([torch.randn(DIM, 60)], 96)
     with torch.no_grad():
         exact = model(*batch)
@@ -156,11 +177,12 @@ def test_bfloat16() -> None:
     assert 0 < error < 0.05
 
 
-def test_graph_is_whole() -> None:
+@pytest.mark.parametrize("backbone", ["transformer", "transformer_v2"])
+def test_graph_is_whole(backbone: str) -> None:
     """Compiled, the network is one graph."""
     small = {"embed_layers": 1, "stem_blocks": 1, "branch_blocks": 1, "head_layers": 1}
     ranges = {"regression_ranges": [[0, 8], [8, 99]]}
-    model = network(windows=[5, -1], head_dim=16, **small, **ranges).eval()
+    model = network(backbone=backbone, windows=[5, -1], head_dim=16, **small, **ranges).eval()
     batch = pad([torch.randn(DIM, 60)], 96)
     with torch.no_grad():
         said = torch.compile(model, backend="eager", fullgraph=True)(*batch)

@@ -10,7 +10,7 @@ import torch
 from actionspace.localization.network.backbone import Backbone, sinusoids
 from actionspace.localization.network.blocks import ConvBlock, TransformerBlock
 from actionspace.localization.network.heads import drop_gaps, line_up
-from actionspace.localization.network.necks import FPN, IdentityNeck
+from actionspace.localization.network.necks import FPN, IdentityNeck, create_neck
 from actionspace.localization.network.points import level_points, pyramid_points
 from tests.localization.networks import tiny
 
@@ -66,6 +66,25 @@ def test_fpn_adds_coarse_levels_to_finer_ones() -> None:
     after = neck(levels, masks)
     assert [level.shape[1] for level in after] == [16, 8, 4]
     assert all(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4])
+def test_cross_scale_fpn_leads_both_ways(scale: int) -> None:
+    """What a level knows reaches all others; ``fpn`` leads from coarse to fine only."""
+    ranges = [(0, 9)] * 3
+    sizes = [32 * scale**2, 32 * scale, 32]
+    for kind, reached in (("fpn", [True, False, False]), ("cs_fpn", [True] * 3)):
+        config = tiny(
+            neck=kind, scale_factor=scale, branch_blocks=2, max_length=512, regression_ranges=ranges
+        )
+        neck = create_neck(config).eval()
+        levels = [torch.randn(1, n, 16) for n in sizes]
+        masks = [torch.ones(1, n, dtype=torch.bool) for n in sizes]
+        before = neck(levels, masks)
+        assert [level.shape[1] for level in before] == sizes
+        after = neck([levels[0] + torch.randn(16), *levels[1:]], masks)
+        changed = [not torch.equal(a, b) for a, b in zip(before, after, strict=True)]
+        assert changed == reached
 
 
 def test_identity_neck_without_norms() -> None:

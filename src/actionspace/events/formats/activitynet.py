@@ -19,11 +19,14 @@ from actionspace.events.labels import join_labels, split_labels
 from actionspace.events.table import Events, Origin
 from actionspace.paths import read_json, write_json
 
-ROWS = ("start", "end", "label", "subject", "modifiers", "status", "annotator", "score")
+ROWS = (
+    *("start", "end", "label", "subject", "modifiers", "status", "annotator", "score"),
+    *col.UNCERTAINTY,
+)
 VIDEOS = ("split", "group", "duration", "fps", "frames", "labelled", "crop", "features")
 
 _SUBSETS = {"train": "training", "val": "validation", "test": "testing"}
-_ROW_KEYS = ("subject", "modifiers", "status", "annotator", "score")
+_ROW_KEYS = ("subject", "modifiers", "status", "annotator", "score", *col.UNCERTAINTY)
 _VIDEO_KEYS = ("group", "fps", "frames", "labelled", "crop", "features")
 
 
@@ -79,7 +82,7 @@ def _row(annotation: Any, where: str) -> dict[str, Any]:
         raise DataError(f"{where}: expected an object with 'label' and 'segment'.")
     label = annotation["label"]
     names = label if isinstance(label, list) else [label]
-    row: dict[str, Any] = {key: annotation.get(key) for key in _ROW_KEYS}
+    row = {key: annotation[key] for key in _ROW_KEYS if key in annotation}
     row["label"] = None if label is None else join_labels(str(name).strip() for name in names)
     segment = annotation.get("segment")
     if segment is not None:
@@ -130,4 +133,4 @@ def write_database(
 def _used(record: Mapping[Any, Any], keys: tuple[str, ...]) -> dict[str, Any]:
     import pandas as pd
 
-    return {key: record[key] for key in keys if not pd.isna(record[key])}
+    return {key: record[key] for key in keys if key in record and not pd.isna(record[key])}

@@ -24,7 +24,9 @@ def carried(
             f"{', '.join(events.heads)}. Write CSV, or leave out the others with lossy=True."
         )
     head = events.heads[0]
-    table = events.rows[[*col.EVENT_COLUMNS]].assign(label=events.rows[head])
+    # Without these an event still says the same, so formats without room for them lose them.
+    beside = [name for name in col.UNCERTAINTY if name in rows and name in events.rows.columns]
+    table = events.rows[[*col.EVENT_COLUMNS, *beside]].assign(label=events.rows[head])
     facts = events.videos
     default = {"status": "event"}
     for kind, frame, keep in (("event", table, rows), ("video", facts, videos)):
@@ -40,8 +42,9 @@ def carried(
                     f"({which}{first['video']}: {first[column]!r}). Write CSV, or leave it out "
                     f"with lossy=True."
                 )
+    further = [name for name in rows if name in table.columns and name not in ("start", "end")]
     return Events.from_frames(
-        table[["id", "video", "start", "end", *[c for c in rows if c not in ("start", "end")]]],
+        table[["id", "video", "start", "end", *further]],
         facts[["video", *videos]],
         events.root,
     )

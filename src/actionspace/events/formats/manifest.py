@@ -23,7 +23,7 @@ from actionspace.events import columns as col
 from actionspace.events.table import Events, Origin
 from actionspace.paths import atomic_path, write_text
 
-KNOWN = tuple(dict.fromkeys([*col.EVENT_COLUMNS, *col.VIDEO_COLUMNS]))
+KNOWN = tuple(dict.fromkeys([*col.EVENT_COLUMNS, *col.UNCERTAINTY, *col.VIDEO_COLUMNS]))
 SUFFIXES = (".parquet", ".csv", ".tsv")
 
 
@@ -255,7 +255,7 @@ def _from_one(table: pd.DataFrame, file: Path, root: Path) -> Events:
         file, None, dict(zip(rows["id"], rows["_row"], strict=True)), _rows_by_video(table)
     )
     heads = _heads(table, file)
-    keep = [n for n in rows.columns if n in (*col.EVENT_COLUMNS, *heads)]
+    keep = [n for n in rows.columns if n in (*col.EVENT_COLUMNS, *col.UNCERTAINTY, *heads)]
     return Events.from_frames(rows[keep], list(videos.values()), root, heads, origin)
 
 

@@ -6,6 +6,7 @@ nothing is ever found in the right place. Features that end long before or after
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -74,22 +75,33 @@ def check_features(
     return sorted(found, key=lambda f: (f.severity != "error", f.file or "", f.row or -1))
 
 
-def times_disagree(events: Events, features: Source, most: int = 20) -> str | None:
-    """Return why stride or frames per second are wrong, if most videos say so.
+def disagreement(events: Events, features: Source, most: int = 20) -> str | None:
+    """Return why features cannot be learnt from, if most videos say so.
+
+    The network would be made for rows that few videos have; or stride or frames per second are
+    wrong.
 
     Args:
-        events: the manifest; videos of unknown duration say nothing.
+        events: the manifest.
         features: its features.
-        most: videos that are looked at.
+        most: videos that are looked at, those of known duration first.
     """
-    known = events.videos[events.videos["duration"].notna()]
+    videos = events.videos.sort_values("duration", kind="stable", key=lambda d: d.isna())
     seen: dict[str, _Seen] = {}
-    for video, duration in zip(known["video"], known["duration"], strict=True):
+    for video, duration in zip(videos["video"], videos["duration"], strict=True):
         if len(seen) < most and video in features:
             try:
                 seen[str(video)] = _look(features.get(video), str(video), float(duration))
             except StoreError:  # whoever reads it to learn from it says so
                 continue
+    dims = Counter(its.dim for its in seen.values())
+    if dims and (usual := dims.most_common(1)[0])[0] != features.dim:
+        odd = next((f"'{v}'" for v, its in seen.items() if its.dim == features.dim), "one video")
+        return (
+            f"features of {odd} have {features.dim} numbers in a row, those of {usual[1]} of "
+            f"{len(seen)} videos {usual[0]}: they are of two makes, or some are transposed "
+            f"(files.transpose=true). Make them again, or leave such videos out of the manifest."
+        )
     wrong = [f for f in _lengths(events, seen) if f.code == "features-stride"]
     return wrong[0].message if wrong else None
 

@@ -82,6 +82,7 @@ class Sample:
         labels: int64 ``[N]``.
         grid: the way from rows to seconds.
         duration: seconds of the whole video; NaN where nobody knows.
+        uncounted: float32 ``[M, 2]``, spans in rows of which nobody knows what happens there.
     """
 
     video: str
@@ -90,6 +91,7 @@ class Sample:
     labels: Tensor
     grid: RowGrid
     duration: float
+    uncounted: Tensor
 
     def __len__(self) -> int:
         return int(self.features.shape[1])
@@ -97,7 +99,8 @@ class Sample:
     def cut(self, start: int, stop: int, segments: Tensor, labels: Tensor) -> Sample:
         """Return the window of some rows with these segments, counted from its start."""
         features, grid = self.features[:, start:stop], self.grid.from_row(start)
-        return replace(self, features=features, segments=segments, labels=labels, grid=grid)
+        same = replace(self, features=features, segments=segments, labels=labels, grid=grid)
+        return replace(same, uncounted=self.uncounted - start)
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,8 @@ class SampleBatch:
         mask: bool ``[B, 1, P]``, True where there are features.
         truth: the events of each sample.
         videos, grids, durations: of each sample.
+        uncounted: float32 ``[B, M, 2]``, spans of each sample that do not count, filled up with
+            empty ones; None if no sample has any.
     """
 
     features: Tensor
@@ -117,6 +122,7 @@ class SampleBatch:
     videos: tuple[str, ...]
     grids: tuple[RowGrid, ...]
     durations: tuple[float, ...]
+    uncounted: Tensor | None = None
 
 
 PaddedLength = Callable[[int], int]
@@ -124,7 +130,12 @@ PaddedLength = Callable[[int], int]
 
 
 def make_sample(
-    video: str, found: VideoFeatures, seconds: np.ndarray, labels: np.ndarray, duration: float
+    video: str,
+    found: VideoFeatures,
+    seconds: np.ndarray,
+    labels: np.ndarray,
+    duration: float,
+    uncounted: np.ndarray | None = None,
 ) -> Sample:
     """Return a whole video.
 
@@ -134,6 +145,7 @@ def make_sample(
         seconds: starts and ends of its events ``[N, 2]``.
         labels: class numbers ``[N]``.
         duration: of the video in seconds, or NaN.
+        uncounted: starts and ends of the spans that do not count ``[M, 2]``.
 
     Raises:
         StoreError: rows have views, or are not evenly spaced.
@@ -145,6 +157,7 @@ def make_sample(
         )
     grid = RowGrid.of(found.times, video)
     segments = grid.to_rows(seconds.reshape(-1, 2)).astype(np.float32)
+    spans = np.zeros((0, 2)) if uncounted is None else grid.to_rows(uncounted)
     return Sample(
         video,
         torch.from_numpy(np.ascontiguousarray(found.features.T, dtype=np.float32)),
@@ -152,6 +165,7 @@ def make_sample(
         torch.from_numpy(labels.astype(np.int64)),
         grid,
         duration,
+        torch.from_numpy(spans.astype(np.float32)),
     )
 
 
@@ -173,4 +187,11 @@ def collate(samples: Sequence[Sample], padded: PaddedLength) -> SampleBatch:
         tuple(s.video for s in samples),
         tuple(s.grid for s in samples),
         tuple(s.duration for s in samples),
+        _side_by_side([s.uncounted for s in samples]),
     )
+
+
+def _side_by_side(spans: Sequence[Tensor]) -> Tensor | None:
+    if not any(len(own) for own in spans):
+        return None
+    return torch.nn.utils.rnn.pad_sequence(list(spans), batch_first=True)

@@ -7,12 +7,13 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 
 from actionspace.errors import DataError, StoreError, UsageError, did_you_mean
 from actionspace.events.labels import split_labels
+from actionspace.events.uncounted import uncounted_time
 from actionspace.features.joined import Source
 from actionspace.features.resample import every, fixed_length
 from actionspace.localization.data.sample import (
@@ -26,6 +27,7 @@ from actionspace.localization.data.truncate import RandomInt, Truncation, keep_i
 
 if TYPE_CHECKING:
     from actionspace.events.table import Events
+    from actionspace.localization.network.points_config import Moment
 
 log = logging.getLogger("actionspace")
 
@@ -46,7 +48,8 @@ class RowOptions:
 class FeatureSamples:
     """Videos with their events, one sample each: whole, or with ``train`` a random window.
 
-    Which window is a function of (seed, epoch, sample). Rows to ignore are no events.
+    Which window is a function of (seed, epoch, sample). Rows to ignore are no events; their time,
+    and what lies outside of labelled spans, does not count.
 
     Attributes:
         videos: the manifest's videos that have features.
@@ -64,7 +67,8 @@ class FeatureSamples:
         column: str = "label",
         rows: RowOptions | None = None,
         train: Truncation | None = None,
-        inside: bool = False,
+        inside: bool | Literal["begun"] = False,
+        at: Moment | None = None,
         seed: int = 0,
     ) -> None:
         """Find the videos and their events; no features are read yet.
@@ -79,7 +83,9 @@ class FeatureSamples:
             rows: which rows are used.
             train: how random windows are drawn; None = whole videos.
             inside: of training videos, cut events at the end of the features and drop those of
-                which too little lies inside (as the original on ActivityNet).
+                which too little lies inside (as the originals on ActivityNet), or of which nothing
+                does (``begun``, as TriDet on HACS).
+            at: learn this moment of events; None = their segments, and no point events.
             seed: of the windows.
 
         Raises:
@@ -93,7 +99,7 @@ class FeatureSamples:
             )
         self.classes = list(classes)
         self._features, self._padded, self._options = features, padded, rows or RowOptions()
-        self._train, self._inside, self._seed = train, inside, seed
+        self._train, self._inside, self._at, self._seed = train, inside, at, seed
         self._outlines: dict[int, Sample] = {}
         skipped = features.skipped()
         names = [str(v) for v in events.videos["video"]]
@@ -109,7 +115,8 @@ class FeatureSamples:
             )
         if self.left_out:
             log.warning(f"{len(self.left_out)} videos that were skipped have no features.")
-        self._events = _targets(events, self.classes, column)
+        self._events = _targets(events, self.classes, column, points=at is not None)
+        self._uncounted = uncounted_time(events)
         lasting = zip(events.videos["video"], events.videos["duration"], strict=True)
         self._duration = {str(v): float(d) for v, d in lasting}
 
@@ -151,7 +158,9 @@ class FeatureSamples:
             return sample
         segments, labels, offset = sample.segments, sample.labels, sample.grid.offset
         if self._inside:
-            segments, kept = keep_inside(segments, len(sample) + offset, self._train.threshold)
+            begun = self._inside == "begun"
+            limit = len(sample) + (0.0 if begun else offset)
+            segments, kept = keep_inside(segments, limit, 0.0 if begun else self._train.threshold)
             labels = labels[kept]
         window = truncate(len(sample), segments, offset, self._train, randint)
         return sample.cut(window.start, window.stop, window.segments, labels[window.kept])
@@ -176,7 +185,10 @@ class FeatureSamples:
         end = duration if duration == duration else float(found.times[-1, 1])
         whole = np.isnan(seconds).any(axis=1, keepdims=True)
         spans = np.where(whole, [[0.0, end]], seconds)
-        sample = make_sample(video, found, spans, labels, duration)
+        if self._at in ("start", "end"):
+            spans = spans[:, [0, 0] if self._at == "start" else [1, 1]]
+        uncounted = self._uncounted.get(video)
+        sample = make_sample(video, found, spans, labels, duration, uncounted)
         bare = sample.features.new_empty(0, len(sample))
         self._outlines[index] = replace(sample, features=bare)
         return sample
@@ -190,25 +202,26 @@ _NONE = (np.zeros((0, 2)), np.zeros(0, dtype=np.int64))
 
 
 def _targets(
-    events: Events, classes: Sequence[str], column: str
+    events: Events, classes: Sequence[str], column: str, *, points: bool = False
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return, per video, starts and ends ``[N, 2]`` (s) and class numbers ``[N]`` of its events.
 
-    An event of several labels is one of each. Point events are left out: they have no extent.
+    An event of several labels is one of each. Point events, which have no extent, are left out
+    unless ``points`` are learnt.
     """
     if column not in events.heads:
         hint = did_you_mean(column, events.heads) or f" There is: {', '.join(events.heads)}."
         raise DataError(f"The manifest has no label column '{column}'.{hint}")
     number = {name: i for i, name in enumerate(classes)}
     found: dict[str, list[tuple[float, float, int]]] = {}
-    points = 0
+    instants = 0
     kept = events.rows[(events.rows["status"] == "event") & events.rows[column].notna()]
     columns = (kept[c] for c in ("id", "video", "start", "end", column))
     for name, video, start, end, text in zip(*columns, strict=True):
         if end < start:
             raise DataError(f"Event {name} of {video} ends before it starts: swap the two.")
-        if start == end:
-            points += 1
+        if start == end and not points:
+            instants += 1
             continue
         for label in split_labels(text):
             if len(number) > 1 and label not in number:
@@ -218,8 +231,11 @@ def _targets(
                     f"ignore, or train on events of that class."
                 )
             found.setdefault(video, []).append((start, end, number.get(label, 0)))
-    if points:
-        log.warning(f"{points} events without extent (start = end) are not learnt.")
+    if instants:
+        log.warning(
+            f"{instants} events without extent (start = end) are not learnt; the recipe "
+            f"localize_points learns moments."
+        )
     return {
         video: (
             np.array([(s, e) for s, e, _ in rows], dtype=np.float64),

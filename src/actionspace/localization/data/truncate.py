@@ -23,6 +23,8 @@ class Truncation:
             = all of it.
         whole: only windows that cut no segment.
         tries: windows drawn to find one with a segment; the last one is used if none has.
+        enlarged: segments are measured against a window that is longer by the offset.
+        moments: an event whose middle is in the window is kept as it is, others are not.
     """
 
     max_length: int
@@ -30,6 +32,8 @@ class Truncation:
     crop_ratio: tuple[float, float] | None = (0.9, 1.0)
     whole: bool = False
     tries: int = 200
+    enlarged: bool = True
+    moments: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ def truncate(
     """Draw a window of a video.
 
     Segments are measured against, and cut to, the window made longer by ``offset`` on both sides:
-    its first and last row have seen that much more.
+    its first and last row have seen that much more. (Not so in TriDet: ``enlarged``.)
 
     Args:
         length: rows of the video, T.
@@ -67,9 +71,16 @@ def truncate(
     size = _window_length(length, how, randint)
     if size == length:
         return Window(0, length, segments, torch.arange(len(segments)))
+    beyond = offset if how.enlarged else 0.0
     for _ in range(how.tries if len(segments) else 1):
         start = randint(0, length - size)
-        window = torch.tensor([start - offset, start + size + offset], dtype=torch.float32)
+        if how.moments:
+            keep = _middle_inside(segments, start, start + size)
+            left, right = segments.unbind(1)
+            if keep.any():
+                break
+            continue
+        window = torch.tensor([start - beyond, start + size + beyond], dtype=torch.float32)
         left = torch.maximum(segments[:, 0], window[0])
         right = torch.minimum(segments[:, 1], window[1])
         share = (right - left).clamp(min=0) / (segments[:, 1] - segments[:, 0])
@@ -88,6 +99,12 @@ def _window_length(length: int, how: Truncation, randint: RandomInt) -> int:
         return length
     low, high = (round(share * length) for share in how.crop_ratio)
     return randint(max(low, 1), min(high, length))
+
+
+def _middle_inside(segments: Tensor, start: int, stop: int) -> Tensor:
+    """Return which segments have their middle nearest to a row of the window, bool ``[N]``."""
+    nearest = segments.mean(dim=1).round()
+    return (nearest >= start) & (nearest < stop)
 
 
 def keep_inside(segments: Tensor, limit: float, threshold: float) -> tuple[Tensor, Tensor]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-import torch
-
-from actionspace.localization.detection.decode import Candidates
+from actionspace.events.nms_videos import Detections, join
 
 Rows = tuple[int, int]
 """First row of a window, and the one after its last."""
@@ -39,7 +38,7 @@ def plan(length: int, window: int, overlap: int, multiple: int = 1) -> list[Rows
     return [(k * step, min(k * step + window, length)) for k in range(count)]
 
 
-def merge(windows: Sequence[Rows], found: Sequence[Candidates]) -> Candidates:
+def merge(windows: Sequence[Rows], found: Sequence[Detections]) -> Detections:
     """Put the candidates of windows together; suppression follows.
 
     Near the edge of a window the network sees half of what there is. So a candidate whose centre
@@ -57,11 +56,10 @@ def merge(windows: Sequence[Rows], found: Sequence[Candidates]) -> Candidates:
     for k, (start, _) in enumerate(windows):
         low = _edge(windows, k - 1, 0.25) if k else float("-inf")
         high = _edge(windows, k, 0.75) if k + 1 < len(windows) else float("inf")
-        placed = found[k]._replace(segments=found[k].segments + start)
-        centre = placed.segments.mean(dim=1)
-        own = (centre >= low) & (centre < high)
-        kept.append(Candidates(*(part[own] for part in placed)))
-    return Candidates(*(torch.cat(parts) for parts in zip(*kept, strict=True)))
+        segments = found[k].segments + start
+        centre = segments.mean(dim=1)
+        kept.append(replace(found[k], segments=segments).at((centre >= low) & (centre < high)))
+    return join(kept)
 
 
 def _edge(windows: Sequence[Rows], k: int, share: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -46,6 +46,14 @@ class Targets(NamedTuple):
         return self.classes.any(dim=-1)
 
 
+class Learnt(Protocol):
+    """What points are to learn, of any kind of network."""
+
+    @property
+    def learnt(self) -> Tensor:
+        """Points that learn an event, bool ``[B, F]``."""
+
+
 def collect(segments: Sequence[Tensor], labels: Sequence[Tensor]) -> Truth:
     """Return the events of several videos, ``[n, 2]`` and ``[n]`` each, in one table."""
     most = max(1, *(len(part) for part in labels)) if labels else 1
@@ -60,6 +68,21 @@ def collect(segments: Sequence[Tensor], labels: Sequence[Tensor]) -> Truth:
         table.labels[i, : len(names)] = names
         table.real[i, : len(names)] = True
     return table
+
+
+def counted(points: Tensor, targets: Learnt, uncounted: Tensor) -> Tensor:
+    """Return which points count in the class loss, bool ``[B, F]``.
+
+    Where nobody knows what happens, only points that learn an event do.
+
+    Args:
+        points: ``[F, 4]``, see ``points.level_points``.
+        targets: what they learn.
+        uncounted: spans in rows ``[B, M, 2]``.
+    """
+    time, spans = points[:, 0, None], uncounted[:, None]
+    inside = (time >= spans[..., 0]) & (time < spans[..., 1])  # [B, F, M]
+    return targets.learnt | ~inside.any(dim=-1)
 
 
 def assign(points: Tensor, truth: Truth, classes: int, config: LossConfig) -> Targets:

@@ -1,46 +1,56 @@
-"""Focal loss of the classes and distance-IoU loss of the ends, over a running normaliser."""
+"""The losses of classes and ends that a recipe describes, over a running normaliser."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from actionspace.localization.learning.assign import Targets, Truth, assign
+from actionspace.localization.learning.class_losses import focal_loss, quality_focal_loss
 from actionspace.localization.learning.config import LossConfig
+from actionspace.localization.learning.segment_losses import (
+    diou_loss,
+    eiou_loss,
+    focal_iou_loss,
+    iou_loss,
+    iou_weighted,
+    segment_iou,
+)
+from actionspace.localization.learning.statistics import iou_statistics
 from actionspace.localization.network.model import Predictions
 
-ALPHA, GAMMA = 0.25, 2.0
+PLAIN = {"diou": diou_loss, "eiou": eiou_loss, "giou": iou_loss, "iou": iou_loss}
 MOMENTUM = 0.9
 LEAST_REGRESSION = 0.01  # below it, an automatic weight does not grow any more
 
 
-def focal_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return the sigmoid focal loss of each entry (Lin et al., ICCV 2017).
+def class_loss(logits: Tensor, wanted: Tensor, quality: Tensor, config: LossConfig) -> Tensor:
+    """Return the loss of each logit ``[..., K]``.
 
     Args:
-        logits: of any shape.
-        targets: in [0, 1], of the same shape; soft ones as well.
+        logits: ``[..., K]``.
+        wanted: in [0, 1], of the same shape.
+        quality: IoU of each point's segment with the one it learns ``[...]``, without gradients;
+            for ``quality_focal`` only.
+        config: which loss.
     """
-    score = logits.sigmoid()
-    right = score * targets + (1 - score) * (1 - targets)
-    share = ALPHA * targets + (1 - ALPHA) * (1 - targets)
-    entropy = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-    return share * (1 - right) ** GAMMA * entropy
+    if config.classification == "focal":
+        return focal_loss(logits, wanted)
+    return quality_focal_loss(logits, wanted, quality)
 
 
-def diou_loss(offsets: Tensor, targets: Tensor) -> Tensor:
-    """Return the distance-IoU loss of segments about a common point (Zheng et al., AAAI 2020).
+def regression_loss(offsets: Tensor, ends: Tensor, config: LossConfig) -> Tensor:
+    """Return the loss of each segment ``[...]``.
 
     Args:
-        offsets: ``[..., 2]``, distances to begin and end, at least 0.
-        targets: ``[..., 2]``, the same of the truth.
+        offsets: ``[..., 2]``, distances to begin and end that were said.
+        ends: ``[..., 2]``, those that are true.
+        config: which loss.
     """
-    overlap = torch.minimum(offsets, targets).sum(-1)
-    union = offsets.sum(-1) + targets.sum(-1) - overlap
-    hull = torch.maximum(offsets, targets).sum(-1)
-    apart = (offsets[..., 1] - offsets[..., 0] - targets[..., 1] + targets[..., 0]) / 2
-    return 1 - overlap / union.clamp(min=1e-8) + (apart / hull.clamp(min=1e-8)) ** 2
+    if config.regression == "focal":
+        return focal_iou_loss(offsets, ends, config.regression_gamma)
+    loss = PLAIN[config.regression](offsets, ends)
+    return iou_weighted(loss, offsets, ends) if config.regression_by_overlap else loss
 
 
 class LocalizationLoss(nn.Module):
@@ -59,12 +69,13 @@ class LocalizationLoss(nn.Module):
         super().__init__()
         self.config = config
         self.register_buffer("normalizer", torch.tensor(config.initial_norm))
+        self._positives = torch.zeros(())  # of the optimiser step
 
     def advance(self, positives: Tensor | float) -> None:
         """Take the positive points of one more optimiser step into the mean."""
-        count = torch.as_tensor(positives, device=self.normalizer.device).clamp(min=1)
-        count = count.to(self.normalizer.dtype)
-        self.normalizer.mul_(MOMENTUM).add_(count, alpha=1 - MOMENTUM)
+        like = self.normalizer
+        self._positives = torch.as_tensor(positives, dtype=like.dtype, device=like.device)
+        like.mul_(MOMENTUM).add_(self._positives.clamp(min=1), alpha=1 - MOMENTUM)
 
     def targets(self, points: Tensor, truth: Truth, classes: int) -> Targets:
         """Return what each point learns, see :func:`.assign.assign`."""
@@ -78,7 +89,10 @@ class LocalizationLoss(nn.Module):
         *,
         counted: bool = False,
     ) -> dict[str, Tensor]:
-        """Return ``loss``, ``class_loss`` and ``regression_loss``; moves the mean while training.
+        """Return ``loss`` and its parts, and how well positive segments fit; moves the mean.
+
+        The parts are ``class_loss`` and ``regression_loss``; for the fit see
+        :func:`.statistics.iou_statistics`. The mean moves while training only.
 
         Args:
             predictions: of the network; computed with in float32.
@@ -98,13 +112,17 @@ class LocalizationLoss(nn.Module):
             if self.training and not counted:
                 self.advance(positive.sum() / share)
             divisor = self.normalizer * share
-        class_loss = (focal_loss(logits, wanted) * valid.unsqueeze(-1)).sum() / divisor
-        regression_loss = (diou_loss(offsets, ends) * positive).sum() / divisor
+            iou = segment_iou(offsets, ends)
+            fit = iou_statistics(iou, positive, self._positives * share if counted else None)
+        each = class_loss(logits, wanted, iou, self.config)
+        classification = (each * valid.unsqueeze(-1)).sum() / divisor
+        regression = (regression_loss(offsets, ends, self.config) * positive).sum() / divisor
         weight: float | Tensor | None = self.config.regression_weight
         if weight is None:
-            weight = class_loss.detach() / regression_loss.detach().clamp(min=LEAST_REGRESSION)
+            weight = classification.detach() / regression.detach().clamp(min=LEAST_REGRESSION)
         return {
-            "loss": class_loss + weight * regression_loss,
-            "class_loss": class_loss,
-            "regression_loss": regression_loss,
+            "loss": classification + weight * regression,
+            "class_loss": classification,
+            "regression_loss": regression,
+            **fit,
         }

@@ -20,6 +20,7 @@ from actionspace.localization.data.sample import Sample, SampleBatch
 from actionspace.localization.data.samples import FeatureSamples
 from actionspace.localization.learning.assign import assign, collect
 from actionspace.localization.learning.config import LossConfig
+from actionspace.localization.learning.heatmap import count_moments
 from actionspace.localization.network.config import ModelConfig
 from actionspace.localization.network.points import pyramid_points
 from actionspace.training.options import TrainingConfig
@@ -33,12 +34,12 @@ class StepFacts:
     Attributes:
         number: of the step since the beginning.
         samples: videos in it.
-        positives: points in them that learn an event.
+        positives: points in them that learn an event; of moments, those of each level.
     """
 
     number: int
     samples: int
-    positives: int
+    positives: tuple[int, ...]
 
 
 class StepSamples:
@@ -85,7 +86,8 @@ class StepSamples:
         size = self._training.batch_size
         k = int(place[index]) // size
         members = order[k * size : (k + 1) * size].tolist()
-        positives = sum(self._positives(i, epoch) for i in members)
+        counts = [self._positives(i, epoch) for i in members]
+        positives = tuple(sum(part) for part in zip(*counts, strict=True))
         return StepFacts(epoch * self._steps + k, len(members), positives)
 
     def _make_order(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -96,19 +98,27 @@ class StepSamples:
         place[order] = np.arange(len(order))
         return order, place
 
-    def _count(self, index: int, epoch: int) -> int:
-        """Return the points of a sample that learn an event; 0 where it cannot be read."""
+    def _count(self, index: int, epoch: int) -> tuple[int, ...]:
+        """Return the points of a sample that learn an event; none where it cannot be read."""
         try:
             sample = self.samples.outline(index, epoch)
         except ActionspaceError:
-            return 0
+            levels = len(self._model.strides) if self._model.head == "points" else 1
+            return (0,) * levels
         return count_positives(sample, self._model, self._loss)
 
 
-def count_positives(sample: Sample, model: ModelConfig, loss: LossConfig) -> int:
-    """Return how many points of a video, or of a window of it, learn an event."""
+def count_positives(sample: Sample, model: ModelConfig, loss: LossConfig) -> tuple[int, ...]:
+    """Return how many points of a video, or of a window of it, learn an event.
+
+    Where moments are learnt, those of each level; else those of all levels together.
+    """
     rows = -(-len(sample) // model.divisor) * model.divisor
     points = pyramid_points(model, rows, torch.device("cpu"))
     points = points[points[:, 0] < len(sample)]
+    if model.head == "points":
+        classes = 1 + max(sample.labels.tolist(), default=0)
+        truth = collect([sample.segments], [sample.labels])
+        return count_moments(points, truth, classes, model.points)
     truth = collect([sample.segments], [torch.zeros_like(sample.labels)])
-    return int(assign(points, truth, 1, loss).learnt.sum())
+    return (int(assign(points, truth, 1, loss).learnt.sum()),)

@@ -1,4 +1,7 @@
-"""Attention of ActionFormer: over the whole video, or within a band around the diagonal."""
+"""Attention over the whole video, or within a band around the diagonal.
+
+Heads of queries may share heads of keys and values: they are then more queries of one head.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +10,31 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from actionspace.localization.network.layers import (
-    ChannelNorm,
     MaskedConv1d,
     Pointwise,
     convolve,
+    norm,
     time_last,
 )
+from actionspace.localization.network.rope import RotaryPositions
+from actionspace.localization.network.switches import ORIGINAL, Switches
 
 
-def global_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+def global_attention(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, *, fused: bool = True
+) -> Tensor:
     """Return attention ``[B, H, T, D]`` of every cell to all valid ones.
 
     Args:
-        query, key, value: ``[B, H, T, D]``.
+        query: ``[B, H, T, D]``.
+        key, value: ``[B, H', T, D]``; H is a multiple of H'.
         mask: bool ``[B, T]``, with one valid cell at least.
+        fused: without a table of scores ``[T, T]``.
     """
-    return functional.scaled_dot_product_attention(
-        query, key, value, attn_mask=mask[:, None, None, :]
-    )
+    batch, heads, time, dim = query.shape
+    shared = query.reshape(batch, key.shape[1], -1, dim)
+    out = _attend(shared, key, value, mask[:, None, None, :], fused)
+    return out.reshape(batch, heads, time, dim)
 
 
 def banded_attention(
@@ -34,6 +44,8 @@ def banded_attention(
     mask: Tensor,
     half: int,
     bias: Tensor | None = None,
+    *,
+    fused: bool = True,
 ) -> Tensor:
     """Return attention ``[B, H, T, D]`` of cell i to the valid cells j with ``|i - j| <= half``.
 
@@ -42,17 +54,22 @@ def banded_attention(
     linear in T. What padded queries get is finite and means nothing.
 
     Args:
-        query, key, value: ``[B, H, T, D]``.
+        query: ``[B, H, T, D]``.
+        key, value: ``[B, H', T, D]``; H is a multiple of H'.
         mask: bool ``[B, T]``.
         half: cells to each side.
         bias: ``[H, 2 half + 1]``, added to the scores by offset ``j - i + half``.
+        fused: without a table of scores.
     """
     batch, heads, time, dim = query.shape
+    shared = key.shape[1]
+    group = heads // shared
     size = max(32, half)  # of a block; larger ones compute more that the band excludes
     blocks = -(-time // size)
     spare = blocks * size - time
 
-    query = functional.pad(query, (0, 0, 0, spare)).reshape(batch * heads, blocks, size, dim)
+    query = functional.pad(query, (0, 0, 0, spare))
+    query = query.reshape(batch * shared, group, blocks, size, dim).transpose(1, 2).flatten(2, 3)
     keys, values = (
         functional.pad(part, (0, 0, half, spare + half))
         .flatten(0, 1)
@@ -64,14 +81,25 @@ def banded_attention(
     offset = _offsets(size, half, mask.device)
     # Every cell sees itself: a padded one would else see nothing, which has no softmax.
     seen = (offset.abs() <= half) & (valid.unsqueeze(2) | (offset == 0))
-    allowed = seen.unsqueeze(1).expand(-1, heads, -1, -1, -1)
+    allowed = seen[:, None, :, None].expand(-1, shared, -1, group, -1, -1)
     if bias is not None:
-        by_offset = bias[:, (offset + half).clamp(0, 2 * half)].unsqueeze(1)
+        by_offset = bias[:, (offset + half).clamp(0, 2 * half)]
+        by_offset = by_offset.reshape(shared, 1, group, *offset.shape)
         allowed = torch.where(allowed, by_offset.to(query.dtype), float("-inf"))
-    out = functional.scaled_dot_product_attention(
-        query, keys, values, attn_mask=allowed.flatten(0, 1)
-    )
+    out = _attend(query, keys, values, allowed.flatten(0, 1).flatten(2, 3), fused)
+    out = out.reshape(batch * shared, blocks, group, size, dim).transpose(1, 2)
     return out.reshape(batch, heads, blocks * size, dim)[:, :, :time]
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, seen: Tensor, fused: bool) -> Tensor:
+    """Return attention; ``seen`` is bool, or what is added to the scores."""
+    if fused:
+        return functional.scaled_dot_product_attention(query, key, value, attn_mask=seen)
+    scores = query @ key.mT / query.shape[-1] ** 0.5
+    if seen.dtype == torch.bool:
+        seen = torch.where(seen, 0.0, float("-inf"))
+    out: Tensor = (scores + seen).softmax(-1) @ value
+    return out
 
 
 def _offsets(size: int, half: int, device: torch.device) -> Tensor:
@@ -82,7 +110,7 @@ def _offsets(size: int, half: int, device: torch.device) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Multi-head attention with depthwise convolutions before its projections.
+    """Multi-head attention, with depthwise convolutions before its projections or without.
 
     Args:
         channels: of input and output.
@@ -90,7 +118,7 @@ class Attention(nn.Module):
         stride: how much coarser the output is.
         window: cells a query attends to; at most 1 = all of the video.
         dropout: of the output.
-        relative: learn a bias by offset (windows only, odd ones).
+        switches: its convolutions, positions, shared heads and kernel.
     """
 
     def __init__(
@@ -101,41 +129,64 @@ class Attention(nn.Module):
         stride: int = 1,
         window: int = -1,
         dropout: float = 0.0,
-        relative: bool = False,
+        switches: Switches = ORIGINAL,
     ) -> None:
         super().__init__()
-        self.heads, self.window = heads, window
-        self.stride = stride
-        self.query_conv, self.key_conv, self.value_conv = (
-            _depthwise(channels, stride) for _ in range(3)
+        self.heads, self.window, self.stride = heads, window, stride
+        dim = channels // heads
+        self.convs, self.fused = switches.convs, switches.fused
+        if self.convs:
+            self.query_conv, self.key_conv, self.value_conv = (
+                _depthwise(channels, stride) for _ in range(3)
+            )
+            self.query_norm, self.key_norm, self.value_norm = (
+                norm(channels, rms=switches.inner_rms_norm) for _ in range(3)
+            )
+        self.query = Pointwise(channels, channels)
+        self.key, self.value = (
+            Pointwise(channels, (switches.kv_heads or heads) * dim) for _ in range(2)
         )
-        self.query_norm, self.key_norm, self.value_norm = (ChannelNorm(channels) for _ in range(3))
-        self.query, self.key, self.value = (Pointwise(channels, channels) for _ in range(3))
         self.proj = Pointwise(channels, channels)
         self.proj_drop = nn.Dropout(dropout)
+        self.rope: RotaryPositions | None = None
+        if switches.rope_base is not None:
+            self.rope = RotaryPositions(dim, switches.rope_base)
         self.rel_pe: nn.Parameter | None = None
-        if relative and window > 1:
+        if switches.relative and window > 1:
             self.rel_pe = nn.Parameter(torch.zeros(1, 1, heads, window))
             nn.init.trunc_normal_(self.rel_pe, std=(2.0 / channels) ** 0.5)
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``[B, T / stride, C]`` and its mask, for ``x [B, T, C]``, ``mask [B, T]``."""
         mask = mask[:, :: self.stride]
-        x = time_last(x)
-        query = self._heads(self.query(self.query_norm(convolve(x, self.query_conv.conv))))
-        key = self._heads(self.key(self.key_norm(convolve(x, self.key_conv.conv))))
-        value = self._heads(self.value(self.value_norm(convolve(x, self.value_conv.conv))))
+        sources = self._convolved(x) if self.convs else (x, x, x)
+        projections = zip((self.query, self.key, self.value), sources, strict=True)
+        query, key, value = (project(source) for project, source in projections)
+        dim = query.shape[-1] // self.heads
+        query, key, value = (_by_head(part, dim) for part in (query, key, value))
+        if self.rope is not None:
+            query, key = self.rope(query, key)
         if self.window > 1:
-            bias = None if self.rel_pe is None else self.rel_pe[0, 0]
-            out = banded_attention(query, key, value, mask, self.window // 2, bias)
+            half, bias = self.window // 2, None if self.rel_pe is None else self.rel_pe[0, 0]
+            out = banded_attention(query, key, value, mask, half, bias, fused=self.fused)
         else:
-            out = global_attention(query, key, value, mask)
+            out = global_attention(query, key, value, mask, fused=self.fused)
         out = self.proj_drop(self.proj(out.transpose(1, 2).flatten(2)))
         return out * mask.unsqueeze(-1), mask
 
-    def _heads(self, x: Tensor) -> Tensor:
-        """Return ``x [B, T, C]`` as ``[B, H, T, D]``."""
-        return x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)
+    def _convolved(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what queries, keys and values are projected from, at the coarser resolution."""
+        x = time_last(x)
+        return (
+            self.query_norm(convolve(x, self.query_conv.conv)),
+            self.key_norm(convolve(x, self.key_conv.conv)),
+            self.value_norm(convolve(x, self.value_conv.conv)),
+        )
+
+
+def _by_head(x: Tensor, dim: int) -> Tensor:
+    """Return ``x [B, T, H * D]`` as ``[B, H, T, D]``."""
+    return x.reshape(*x.shape[:2], -1, dim).transpose(1, 2)
 
 
 def _depthwise(channels: int, stride: int) -> MaskedConv1d:

@@ -9,6 +9,8 @@ from torch.nn import functional
 from actionspace.localization.network.blocks import ConvBlock, TransformerBlock
 from actionspace.localization.network.config import ModelConfig
 from actionspace.localization.network.layers import MaskedConv1d, norm
+from actionspace.localization.network.sgp import SgpBlock
+from actionspace.localization.network.switches import block_switches
 
 
 class Backbone(nn.Module):
@@ -32,6 +34,7 @@ class Backbone(nn.Module):
                 for part, out in zip(self.split, config.embed_dim, strict=True)
             )
             dim = width
+        self.noise = config.input_noise
         rate = config.input_dropout
         self.drop = nn.Dropout1d(rate) if rate else nn.Identity()
         self.embd = nn.ModuleList(
@@ -40,9 +43,10 @@ class Backbone(nn.Module):
             )
             for i in range(config.embed_layers)
         )
-        self.embd_norm = nn.ModuleList(norm(width, config.embed_norm) for _ in self.embd)
+        rms = config.backbone == "transformer_v2" and config.v2.rms_norm
+        self.embd_norm = nn.ModuleList(norm(width, config.embed_norm, rms=rms) for _ in self.embd)
         positions = None
-        if config.backbone == "transformer" and config.absolute_positions:
+        if config.backbone != "conv" and config.absolute_positions:
             positions = sinusoids(config.max_length, width) / width**0.5
         self.register_buffer("pos_embd", positions, persistent=False)
         stem, branch = config.stem_blocks, config.branch_blocks
@@ -58,6 +62,8 @@ class Backbone(nn.Module):
             x: features ``[B, T, dim]``.
             mask: bool ``[B, T]``.
         """
+        if self.training and self.noise:
+            x = x + self.noise * torch.randn_like(x)
         if self.split:
             parts = torch.split(x, self.split, dim=-1)
             x = torch.cat([p(part, mask)[0] for p, part in zip(self.proj, parts, strict=True)], -1)
@@ -86,6 +92,8 @@ class Backbone(nn.Module):
 def _block(config: ModelConfig, level: int, stride: int) -> nn.Module:
     if config.backbone == "conv":
         return ConvBlock(config.width, stride=stride)
+    if config.backbone == "sgp":
+        return _sgp(config, level, stride)
     return TransformerBlock(
         config.width,
         config.heads,
@@ -93,7 +101,24 @@ def _block(config: ModelConfig, level: int, stride: int) -> nn.Module:
         window=config.level_windows[level],
         dropout=config.dropout,
         path=config.drop_path,
-        relative=config.relative_positions,
+        hidden=config.hidden_dim,
+        switches=block_switches(config, level, stride),
+    )
+
+
+def _sgp(config: ModelConfig, level: int, stride: int) -> SgpBlock:
+    """Return a block of TriDet; those of the stem see single cells and have no learnt scales."""
+    how, stem = config.sgp, level == 0
+    window = 1 if stem else how.level_windows(1 + config.branch_blocks)[level]
+    return SgpBlock(
+        config.width,
+        stride=stride,
+        window=window,
+        wide=how.wide(window),
+        hidden=how.hidden,
+        path=0.0 if stem else config.drop_path,
+        downsample=how.downsample,
+        init_std=how.init_std,
     )
 
 

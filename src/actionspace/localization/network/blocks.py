@@ -6,7 +6,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from actionspace.localization.network.attention import Attention
-from actionspace.localization.network.layers import ChannelNorm, MaskedConv1d, Pointwise, drop_path
+from actionspace.localization.network.layers import (
+    MaskedConv1d,
+    Pointwise,
+    SwiGLU,
+    drop_path,
+    norm,
+)
+from actionspace.localization.network.switches import ORIGINAL, Switches
 
 
 class TransformerBlock(nn.Module):
@@ -19,7 +26,9 @@ class TransformerBlock(nn.Module):
         window: cells a query attends to; at most 1 = all of the video.
         dropout: of projections and hidden layer.
         path: probability with which a branch is dropped while training.
-        relative: learn a bias of attention by offset.
+        hidden: channels between the layers behind attention; None = four times as many, or what
+            ``SwiGLU`` chooses.
+        switches: what else it is made of.
     """
 
     def __init__(
@@ -31,22 +40,20 @@ class TransformerBlock(nn.Module):
         window: int = -1,
         dropout: float = 0.0,
         path: float = 0.0,
-        relative: bool = False,
+        hidden: int | None = None,
+        switches: Switches = ORIGINAL,
     ) -> None:
         super().__init__()
         self.stride = stride
-        self.ln1 = ChannelNorm(channels)
-        self.ln2 = ChannelNorm(channels)
+        self.ln1 = norm(channels, rms=switches.rms_norm)
+        self.ln2 = norm(channels, rms=switches.rms_norm)
         self.attn = Attention(
-            channels, heads, stride=stride, window=window, dropout=dropout, relative=relative
+            channels, heads, stride=stride, window=window, dropout=dropout, switches=switches
         )
-        self.mlp = nn.Sequential(
-            Pointwise(channels, 4 * channels),
-            nn.GELU(),
-            nn.Dropout(dropout),
-            Pointwise(4 * channels, channels),
-            nn.Dropout(dropout),
-        )
+        if switches.swiglu:
+            self.mlp: nn.Module = SwiGLU(channels, hidden, dropout)
+        else:
+            self.mlp = _mlp(channels, hidden or 4 * channels, dropout)
         self.drop_path_attn = drop_path(channels, path)
         self.drop_path_mlp = drop_path(channels, path)
 
@@ -63,6 +70,16 @@ class TransformerBlock(nn.Module):
             return x
         width = self.stride + 1
         return functional.max_pool1d(x.mT, width, self.stride, padding=width // 2).mT
+
+
+def _mlp(channels: int, hidden: int, dropout: float) -> nn.Module:
+    return nn.Sequential(
+        Pointwise(channels, hidden),
+        nn.GELU(),
+        nn.Dropout(dropout),
+        Pointwise(hidden, channels),
+        nn.Dropout(dropout),
+    )
 
 
 class ConvBlock(nn.Module):

@@ -6,8 +6,11 @@ the names and shapes of the original, so that a published checkpoint fits as it 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from actionspace.encoders.drop_path import DropPath
@@ -74,7 +77,7 @@ class MaskedConv1d(nn.Module):
         (stride,) = self.conv.stride
         mask = mask[:, ::stride]
         y = convolve(x, self.conv)
-        return y * mask.unsqueeze(-1), mask
+        return y.mul_(mask.unsqueeze(-1)), mask
 
 
 class Pointwise(nn.Conv1d):
@@ -105,9 +108,67 @@ class ChannelNorm(nn.Module):
         return functional.layer_norm(x, weight.shape, weight, bias, self.eps)
 
 
-def norm(channels: int, wanted: bool) -> nn.Module:
-    """Return a channel norm, or nothing."""
-    return ChannelNorm(channels) if wanted else nn.Identity()
+class RMSNorm(nn.Module):
+    """Division of each cell by the root mean square of its channels (Zhang and Sennrich, 2019)."""
+
+    def __init__(self, channels: int, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(1, channels, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x [B, T, C]`` with mean square 1 per cell, scaled."""
+        weight = self.weight.flatten()
+        # Autocast leaves norms of this kind on a CPU in bfloat16.
+        return functional.rms_norm(x.to(weight.dtype), weight.shape, weight, self.eps)
+
+
+def norm(channels: int, wanted: bool = True, *, rms: bool = False) -> nn.Module:
+    """Return a channel norm of either kind, or nothing."""
+    kind = RMSNorm if rms else ChannelNorm
+    return kind(channels) if wanted else nn.Identity()
+
+
+class _Gate(torch.autograd.Function):
+    """``silu(gate) * value``, which keeps these two for its gradient and nothing else as wide."""
+
+    @staticmethod
+    def forward(ctx: Any, gate: Tensor, value: Tensor) -> Tensor:
+        ctx.save_for_backward(gate, value)
+        return functional.silu(gate).mul_(value)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        gate, value = ctx.saved_tensors
+        by_gate = torch.ops.aten.silu_backward(grad * value, gate)
+        return by_gate, functional.silu(gate).mul_(grad)
+
+
+class SwiGLU(nn.Module):
+    """A hidden layer for each cell, half of it the gate of the other (Shazeer, 2020).
+
+    Args:
+        channels: of input and output.
+        hidden: width; None = 8/3 of the channels, rounded up to a multiple of 64.
+        dropout: of the output.
+    """
+
+    def __init__(self, channels: int, hidden: int | None = None, dropout: float = 0.0) -> None:
+        super().__init__()
+        width = hidden or -(-(8 * channels // 3) // 64) * 64
+        self.w1 = Pointwise(channels, width)
+        self.w2 = Pointwise(width, channels)
+        self.w3 = Pointwise(channels, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``[B, T, C]``."""
+        gate, value = self.w3(x), self.w1(x)
+        learning = torch.is_grad_enabled()
+        gated = _Gate.apply(gate, value) if learning else functional.silu(gate) * value
+        y: Tensor = self.dropout(self.w2(gated))
+        return y
 
 
 class Scale(nn.Module):

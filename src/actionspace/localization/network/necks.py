@@ -45,8 +45,42 @@ class FPN(nn.Module):
         """Return the levels that are predicted from, ``[B, T_l, C]``."""
         masks = masks[self.first :]
         sides = zip(self.lateral_convs, levels[self.first :], masks, strict=True)
-        merged = [conv(level, mask)[0] for conv, level, mask in sides]
-        for i in range(len(merged) - 1, 0, -1):
-            merged[i - 1] = merged[i - 1] + merged[i].repeat_interleave(self.scale, dim=1)
+        merged = self._merge([conv(level, mask)[0] for conv, level, mask in sides], masks)
         out = zip(self.fpn_convs, self.fpn_norms, merged, masks, strict=True)
         return [normed(conv(level, mask)[0]) for conv, normed, level, mask in out]
+
+    def _merge(self, levels: list[Tensor], masks: Sequence[Tensor]) -> list[Tensor]:
+        """Return the levels with what coarser ones know."""
+        out = list(levels)
+        for i in range(len(out) - 1, 0, -1):
+            out[i - 1] = out[i - 1] + out[i].repeat_interleave(self.scale, dim=1)
+        return out
+
+
+class CrossScaleFPN(FPN):
+    """The same with a second way, from fine levels to coarse ones ("PANet", Liu et al., 2018)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        dim = config.neck_dim
+        self.downsample_convs = nn.ModuleList(
+            MaskedConv1d(dim, dim, 3, stride=self.scale, bias=not config.neck_norm)
+            for _ in config.strides[1:]
+        )
+
+    def _merge(self, levels: list[Tensor], masks: Sequence[Tensor]) -> list[Tensor]:
+        """Return the levels with what coarser ones know, and then what finer ones do."""
+        out = super()._merge(levels, masks)
+        for i, conv in enumerate(self.downsample_convs):
+            out[i + 1] = out[i + 1] + conv(out[i], masks[i])[0]
+        return out
+
+
+def create_neck(config: ModelConfig) -> IdentityNeck | FPN:
+    """Return the neck that a network's options describe."""
+    kinds: dict[str, type[IdentityNeck | FPN]] = {
+        "identity": IdentityNeck,
+        "fpn": FPN,
+        "cs_fpn": CrossScaleFPN,
+    }
+    return kinds[config.neck](config)

@@ -18,7 +18,8 @@ def padded_length(config: ModelConfig, rows: int) -> int:
 
     Up to ``max_length`` that is the smallest size with a spare cell on every level, at most
     ``max_length``, which is what the original pads to. Above it, the next multiple of ``divisor``,
-    as there.
+    as there. SGP blocks take means over padded cells as well, so with them up to ``max_length`` it
+    is that.
 
     Raises:
         DataError: there are none, or more than ``longest``.
@@ -30,8 +31,11 @@ def padded_length(config: ModelConfig, rows: int) -> int:
         )
     if rows > config.max_length:
         return _up(rows, config.divisor)
+    if config.backbone == "sgp":
+        return config.max_length
     top = config.strides[-1]
-    spare = max(config.embed_kernel, config.head_kernel, 3) // 2
+    ends = config.trident.boundary_kernel if config.head == "trident" else 1
+    spare = max(config.embed_kernel, config.head_kernel, ends, 3) // 2
     return min(_up(_up(rows, top) + spare * top, config.divisor), config.max_length)
 
 

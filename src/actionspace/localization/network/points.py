@@ -30,6 +30,6 @@ def level_points(config: ModelConfig, level: int, cells: int, device: torch.devi
         device: where they are wanted.
     """
     stride = float(config.strides[level])
-    low, high = config.regression_ranges[level]
+    low, high = config.level_ranges[level]
     time = torch.arange(cells, device=device, dtype=torch.float32) * stride
     return torch.stack([time, *(torch.full_like(time, v) for v in (low, high, stride))], dim=1)

@@ -55,6 +55,7 @@ from actionspace.localization.recipe import LocalizationRecipe
 from actionspace.metrics.detection_events import evaluate_events
 from actionspace.recipes.loader import load_recipe
 from actionspace.recognition import fit as recognition
+from actionspace.recognition.data import with_gaps
 from actionspace.recognition.predict import predictions as classify
 from actionspace.recognition.recipe import RecognitionRecipe
 from actionspace.training.predictions import read_predictions
@@ -63,6 +64,7 @@ SEEDS = (0, 1, 2)
 QUIET = "background"  # what the probe calls time in which nothing happens
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
 HOP = 4  # frames of 25 per second
+SPAN = 16 / 25  # seconds that a row sees
 SIDE = 128  # of the square frames, which is what the encoder looks at
 VIDEOS = {"train": 12, "val": 12, "test": 3}
 SESSIONS = {
@@ -172,7 +174,10 @@ def window_scores(
     """Times ``[N, 2]`` and probabilities ``[N, C]`` of a split's videos, and the classes.
 
     The penalty is chosen on the validation videos; with ``refit`` they are then learnt from too.
+    Time between events, where it lasts half a clip or longer, is a class of its own.
     """
+    room = {str(v): (float(d), SPAN / 2) for v, d in events.videos[["video", "duration"]].values}
+    events = with_gaps(events, "label", QUIET, room)
     recipe = load_recipe("linear_probe", [f"head.refit={str(refit).lower()}"])
     assert isinstance(recipe, RecognitionRecipe)
     run = recognition.train(

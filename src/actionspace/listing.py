@@ -70,7 +70,9 @@ def _dataset_lines(pattern: str) -> list[dict[str, Any]]:
 
 
 def _weight_lines(pattern: str) -> list[dict[str, Any]]:
+    from actionspace.alignment import published as alignment
     from actionspace.encoders.weights import list_weights
-    from actionspace.localization.published import list_published
+    from actionspace.localization import published as localization
 
-    return [dataclasses.asdict(w) for w in (*list_weights(pattern), *list_published(pattern))]
+    by_hand = (*localization.list_published(pattern), *alignment.list_published(pattern))
+    return [dataclasses.asdict(w) for w in (*list_weights(pattern), *by_hand)]

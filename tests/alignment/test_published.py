@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import actionspace as A
 from actionspace.alignment.published import PUBLISHED, list_published
 from actionspace.encoders.weights import list_weights
 
@@ -13,6 +14,7 @@ def test_all_are_listed_with_page_and_licence() -> None:
         assert line.url.startswith("https://drive.google.com/") and line.licence and line.note
         assert line.status.startswith("by hand")
     assert not {line.name for line in lines} & {line.name for line in list_weights()}
+    assert [line["name"] for line in A.list_things("weights", "carl_pouring")] == ["carl_pouring"]
 
 
 def test_names_fit_a_pattern() -> None:

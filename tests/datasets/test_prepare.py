@@ -16,6 +16,7 @@ from actionspace.datasets.prepare import class_names, dataset_events, list_datas
 from actionspace.errors import DataError, UsageError
 from actionspace.events.io import read
 from tests.conftest import golden_dirs
+from tests.datasets.framewise_layouts import FRAMEWISE
 from tests.datasets.layouts import LAYOUTS, PER_SPLIT, make
 from tests.datasets.test_untrimmed import UNTRIMMED
 
@@ -198,7 +199,7 @@ def test_every_data_set_is_listed_and_wrong_names_are_helped(tmp_path: Path) -> 
     assert {info.classes for info in list_datasets("mammal*")} == {12}
     told = {info.name: info.classes for info in list_datasets()}
     own = {name: len(class_names(name)) for name in names}
-    in_their_files = {"kinetics", "epic100", *UNTRIMMED}
+    in_their_files = {"kinetics", "epic100", *UNTRIMMED, *FRAMEWISE}
     assert {n for n, count in own.items() if count == 0} == in_their_files
     assert all(told[name] == count for name, count in own.items() if count)
     with pytest.raises(UsageError, match="Did you mean 'mammalnet'"):

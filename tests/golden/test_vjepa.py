@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.golden.vjepa import Case, cases, encoder, layout_of, layouts, predictor
+from tests.golden.vjepa import Case, cases, encoder, layout_of, layouts, predictor, x3d_probes
 
 NETWORKS = cases("vjepa2", "vjepa2_1")
 PROBES = cases("vjepa2_probe")
+X3D_PROBES = x3d_probes()
 LOSSES = cases("vjepa2_1_loss")
 LAYOUTS = layouts()
 
@@ -26,11 +28,14 @@ def test_network(case: Case, tmp_path: Path, record_property: Record) -> None:
 
     torch.save(case.checkpoint() | {"epoch": 3, "opt": {"state": {}}}, tmp_path / "w.pt")
     io = case.io()
-    errors = []
+    errors, nets = [], {}
     with torch.no_grad():
         for call in case.entry["calls"]:
+            part = call["part"] if call["op"] == "encoder" else "predictor"
+            if part not in nets:
+                nets[part] = _make(case, part, tmp_path / "w.pt")
             run = _encode if call["op"] == "encoder" else _predict
-            got = run(case, call, io, tmp_path / "w.pt")
+            got = run(nets[part], case, call, io)
             names = call["output"] if isinstance(call["output"], list) else [call["output"]]
             assert len(got) == len(names)
             errors += [_compare(case, y, io[name]) for y, name in zip(got, names, strict=True)]
@@ -38,10 +43,15 @@ def test_network(case: Case, tmp_path: Path, record_property: Record) -> None:
     print(f"{case.id}: max error {max(errors):.1e} in {len(errors)} outputs")
 
 
-def _encode(case: Case, call: dict[str, Any], io: dict[str, Any], path: Path) -> list[Any]:
+def _make(case: Case, part: str, path: Path) -> Any:
     from actionspace.encoders.checkpoint import read_weights
 
-    net = encoder(case.config, read_weights(path, part=call["part"])[0])
+    if part == "predictor":
+        return predictor(case.config, path)
+    return encoder(case.config, read_weights(path, part=part)[0])
+
+
+def _encode(net: Any, case: Case, call: dict[str, Any], io: dict[str, Any]) -> list[Any]:
     masks = call.get("masks")
     masks = [io[name] for name in masks] if masks else None
     layers = call.get("out_layers") or case.config["encoder"].get("out_layers")
@@ -51,8 +61,7 @@ def _encode(case: Case, call: dict[str, Any], io: dict[str, Any], path: Path) ->
     return [net.encode(io[call["input"]], masks, **options)]
 
 
-def _predict(case: Case, call: dict[str, Any], io: dict[str, Any], path: Path) -> list[Any]:
-    net = predictor(case.config, path)
+def _predict(net: Any, case: Case, call: dict[str, Any], io: dict[str, Any]) -> list[Any]:
     tokens = (io[call["input"]], io[call["masks_x"]], io[call["masks_y"]])
     if case.config["family"] == "vjepa2":
         return [net(*tokens, mask_index=call["mask_index"])]
@@ -85,6 +94,36 @@ def test_probe(case: Case, record_property: Record) -> None:
                 errors.append(_compare(case, value, io[name]))
     record_property("max_error", max(errors))
     print(f"{case.id}: max error {max(errors):.1e}")
+
+
+@pytest.mark.skipif(not X3D_PROBES, reason="no golden/x3d probes here")
+@pytest.mark.parametrize("name", X3D_PROBES)
+def test_x3d_probe(name: str, record_property: Record) -> None:
+    """Probes with one query, and of anticipation with three; and their names, both ways."""
+    import torch
+
+    from actionspace.heads.attentive_keys import load_probe, probe_from_plain
+
+    entry, stored = X3D_PROBES[name]
+    state = _under("state/", stored)
+    probe = load_probe(state, num_heads=entry["kwargs"]["num_heads"])
+    back = probe_from_plain(probe.state_dict())
+    assert {f"module.{key}" for key in state} == back.keys()
+    with torch.no_grad():
+        logits = probe(stored["x"])
+        got = {"logits": logits} if probe.single else {f"out/{k}": v for k, v in logits.items()}
+        if "pooled" in stored:
+            got["pooled"] = probe.pooler(stored["x"])
+    errors = []
+    for key, value in got.items():
+        torch.testing.assert_close(value, stored[key], rtol=1e-5, atol=2e-5)
+        errors.append(float((value - stored[key]).abs().max()))
+    record_property("max_error", max(errors))
+    print(f"{name}: max error {max(errors):.1e}")
+
+
+def _under(prefix: str, stored: dict[str, Any]) -> dict[str, Any]:
+    return {k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)}
 
 
 @pytest.mark.skipif(not LOSSES, reason="no golden/vjepa losses here")
@@ -169,6 +208,21 @@ def test_released_layouts(name: str) -> None:
     assert told.options == network.options() and told.name.startswith(network.name[:-4])
 
 
+@pytest.mark.skipif(not LAYOUTS, reason="no golden/vjepa key layouts here")
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_real_files(name: str) -> None:
+    """The names and shapes in a released file, where one lies in ``ACTIONSPACE_VJEPA_FILES``."""
+    from actionspace.encoders.checkpoint import read_weights
+    from actionspace.encoders.keys_vjepa import to_plain
+
+    folder, file = os.environ.get("ACTIONSPACE_VJEPA_FILES"), name.partition("/")[2]
+    if folder is None or not (path := Path(folder) / f"{file}.pt").is_file():
+        pytest.skip(f"ACTIONSPACE_VJEPA_FILES names no folder with {file}.pt")
+    for part in ("encoder", "predictor"):
+        state = read_weights(path, part="predictor" if part == "predictor" else None)[0]
+        assert layout_of(to_plain(state, part)) == LAYOUTS[name][part]
+
+
 @pytest.mark.skipif(not NETWORKS, reason="no golden/vjepa networks here")
 def test_mistakes_would_show() -> None:
     """The wrong rotary tables and positions are told apart by the cases."""
@@ -182,7 +236,7 @@ def test_mistakes_would_show() -> None:
         pytest.skip("no case here interpolates its positions")
     call, io = case.entry["calls"][0], case.io()
     net = encoder(case.config, case.checkpoint()[call["part"]])
-    for change in ({"interleaved": False}, {"span": None}):
+    for change in ({"interleaved": not net.interleaved}, {"span": None}):
         before = {name: getattr(net, name) for name in change}
         vars(net).update(change)
         with torch.no_grad(), pytest.raises(AssertionError, match="not close"):

@@ -61,6 +61,22 @@ def cases(*families: str) -> list[Case]:
     return list(found.values())
 
 
+def x3d_probes() -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+    """Probes that golden/x3d has: their entries and tensors, of the first folder with each."""
+    found: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+    for folder in (root / "x3d" for root in golden_dirs()):
+        manifest = folder / "manifest_vjepa2_probe.json"
+        if not manifest.is_file() or not (folder / "vjepa2_probe.safetensors").is_file():
+            continue
+        stored = _single(folder / "vjepa2_probe.safetensors")
+        for entry in json.loads(manifest.read_text(encoding="utf-8"))["cases"]:
+            prefix = f"{entry['name']}/"
+            own = {k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)}
+            if own:
+                found.setdefault(f"x3d-probe-{entry['name']}", (entry, own))
+    return found
+
+
 def layouts() -> dict[str, dict[str, Any]]:
     """Names and shapes of the released files, by ``family/file``."""
     for folder in (root / "vjepa" for root in golden_dirs()):

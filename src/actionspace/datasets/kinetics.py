@@ -9,6 +9,7 @@ given on validation: ``val`` becomes ``test`` where no test clip has a label.
 
 from __future__ import annotations
 
+import csv
 import logging
 import re
 from dataclasses import dataclass, replace
@@ -18,6 +19,8 @@ from typing import Any
 from actionspace.datasets.sources import find_videos
 from actionspace.errors import DataError
 from actionspace.events.formats import class_folders, kinetics_csv, video_list
+from actionspace.events.formats.manifest import read_lines
+from actionspace.events.labels import join_labels
 from actionspace.events.table import VIDEO_SUFFIXES, Events
 
 log = logging.getLogger("actionspace")
@@ -43,7 +46,8 @@ def manifest(source: Path, *, val_as_test: bool = True) -> Events:
     """Return the manifest of the clips under ``source``, from the first of these that is there.
 
     The official csv files; lists ``<name with train, val or test>.txt`` of ``path id`` lines,
-    their class names in ``label_map.txt`` (or ``labels.txt``, ``classes.txt``) beside them; folders
+    their class names in ``label_map.txt`` (or ``labels.txt``, ``classes.txt``) beside them;
+    ``{train,val,test}.csv`` of ``path,label`` rows without a header (CARL); folders
     ``{train,val,test}/<class>/``.
 
     Args:
@@ -51,7 +55,7 @@ def manifest(source: Path, *, val_as_test: bool = True) -> Events:
         val_as_test: call the validation split ``test`` where there is no labelled test split.
 
     Raises:
-        DataError: none of the three layouts, no clip of the lists is there, or a clip has two
+        DataError: none of these layouts, no clip of the lists is there, or a clip has two
             splits or classes.
     """
     tables = csv_files(source)
@@ -60,6 +64,8 @@ def manifest(source: Path, *, val_as_test: bool = True) -> Events:
         clips = present(source, listed_in_csv(source, tables))
     elif lists:
         clips = present(source, _listed(source, lists))
+    elif pairs := _pairs(source):
+        clips = present(source, pairs)
     else:
         clips = in_folders(source)
     if not clips:
@@ -132,6 +138,17 @@ def _listed(source: Path, lists: dict[Path, str]) -> list[Clip]:
         events = video_list.read(path, source)
         for video, label in zip(events.rows["video"], events.rows["label"], strict=True):
             clips.append(Clip(video, label, split))
+    return clips
+
+
+def _pairs(source: Path) -> list[Clip]:
+    """Return the clips of csv files without a header: rows of a video's path and its class."""
+    clips: list[Clip] = []
+    for path in sorted(source.rglob("*.csv")):
+        rows = [row for row in csv.reader(read_lines(path)) if row]
+        if all(len(row) == 2 and row[0].lower().endswith(VIDEO_SUFFIXES) for row in rows):
+            split = video_list.split_of_name(path.stem)
+            clips += [Clip(video.strip(), join_labels([label]), split) for video, label in rows]
     return clips
 
 

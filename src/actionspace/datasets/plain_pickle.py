@@ -60,6 +60,7 @@ def _known() -> dict[tuple[str, str], Callable[..., Any]]:
         ("numpy", "ndarray"): np.ndarray,
         ("numpy._core.multiarray", "_reconstruct"): _empty_array,
         ("numpy._core.multiarray", "scalar"): _scalar,
+        ("numpy._core.numeric", "_frombuffer"): _from_buffer,
         ("torch._utils", "_rebuild_tensor_v2"): _tensor,
         ("torch.storage", "_load_from_bytes"): _storage,
     }
@@ -72,7 +73,7 @@ def _encoded(text: str, codec: str) -> bytes:
 
 
 def _dtype(kind: Any, *_: Any) -> np.dtype[Any]:
-    dtype = np.dtype(kind)
+    dtype: np.dtype[Any] = np.dtype(kind)
     if dtype.kind not in _NUMBERS:
         raise _Refused(f"an array of {dtype}")
     return dtype
@@ -86,6 +87,10 @@ def _empty_array(kind: type, shape: Any, code: Any) -> np.ndarray:
 
 def _scalar(dtype: np.dtype[Any], raw: bytes) -> Any:
     return np.frombuffer(raw, dtype, count=1)[0]
+
+
+def _from_buffer(raw: Any, dtype: np.dtype[Any], shape: Any, order: str, *_: Any) -> np.ndarray:
+    return np.frombuffer(raw, dtype).reshape(shape, order="F" if order == "F" else "C")
 
 
 def _storage(raw: bytes) -> Any:

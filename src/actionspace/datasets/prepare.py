@@ -145,6 +145,44 @@ _DATASETS = (
         "THUMOS14's features",
         "features=i3d_features missing=raise",
     ),
+    DatasetInfo(
+        "pouring",
+        "Pouring: 84 videos of pouring, five phases for each frame",
+        5,
+        "on the terms of its authors (Google, time-contrastive networks)",
+        "train.pkl, val.pkl and videos/ as CARL publishes them, or TCC's pouring_*.tfrecord",
+        "missing=raise mismatch=raise val_as_test=false",
+    ),
+    DatasetInfo(
+        "pennaction",
+        "Penn Action: 2,106 videos of 13 actions, 2 to 6 phases for each frame",
+        6,
+        "on the terms of the Penn Action authors; phase labels on those of TCC's",
+        "train.pkl, val.pkl and videos/ as CARL publishes them; TFRecords; or Penn_Action.tar.gz "
+        "and the phase labels, unpacked into one folder",
+        "action=squat missing=raise mismatch=raise val_as_test=false",
+    ),
+    *(
+        DatasetInfo(
+            f"finegym{gym}",
+            f"FineGym: events of gymnastics, frame by frame one of {gym} elements or none",
+            gym,
+            "annotation CC BY-NC 4.0: not for commercial use; videos belong to their authors",
+            f"gym{gym}_*.pkl and processed_videos/ as CARL publishes them, or "
+            f"finegym_annotation_info_v1.0.json, gym{gym}_*_element*.txt and the raw videos",
+            "additional=true missing=raise mismatch=raise val_as_test=false",
+        )
+        for gym in (99, 288)
+    ),
+    DatasetInfo(
+        "phases",
+        "Your own videos with phases that one or several annotators marked",
+        0,
+        "yours",
+        "videos and labels.json: {video: {annotator: {phase: [[start, end]]}}} in microseconds, as "
+        "for TCC's tools",
+        "labels=labels.json unit=1e-6",
+    ),
 )
 
 _MODULES = {
@@ -161,6 +199,11 @@ _MODULES = {
     "hacs": "hacs",
     "ego4d-mq": "ego4d_mq",
     "multithumos": "multithumos",
+    "pouring": "pouring",
+    "pennaction": "pennaction",
+    "finegym99": "finegym99",
+    "finegym288": "finegym288",
+    "phases": "phase_labels",
 }
 
 

@@ -75,7 +75,10 @@ def parse_example(record: bytes, where: str = "record") -> Example:
         for field, value in _fields(memoryview(record)):
             for _, entry in _fields(_part(value)):
                 named = dict(_fields(_part(entry)))
-                name, content = bytes(_part(named[1])).decode(), _part(named.get(2, memoryview(b"")))
+                name, content = (
+                    bytes(_part(named[1])).decode(),
+                    _part(named.get(2, memoryview(b""))),
+                )
                 if field == 1:
                     features[name] = _values(content)
                 elif field == 2:
@@ -185,7 +188,7 @@ _ONES = np.uint32(1) << np.arange(32, dtype=np.uint32)
 @functools.cache
 def _table() -> np.ndarray:
     """Return the checksums of single bytes, uint32 ``[256]``."""
-    crc = np.arange(256, dtype=np.uint32)
+    crc: np.ndarray = np.arange(256, dtype=np.uint32)
     for _ in range(8):
         crc = crc >> 1 ^ np.uint32(_POLYNOMIAL) * (crc & 1)
     return crc

@@ -98,7 +98,7 @@ class VJEPA2(nn.Module):
         drop_path_rate: float = 0.0,
     ) -> None:
         super().__init__()
-        self.dim = self.width = embed_dim
+        self.dim = embed_dim
         self.head_dim = embed_dim // num_heads
         self.position_grid = position_grid
         self.span: int | None = None

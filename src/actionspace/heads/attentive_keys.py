@@ -110,8 +110,9 @@ def load_probe(
         "qkv_bias": any(name.endswith(".kv.bias") for name in plain),
         "complete_block": "pooler.cross_attention_block.norm1.weight" in plain,
     }
-    if (fc1 := plain.get("pooler.cross_attention_block.mlp.fc1.weight")) is not None:
-        options["mlp_ratio"] = (fc1.shape[0] + 0.5) / dim  # rounded down again, whatever it is
+    hidden = {len(value) for name, value in plain.items() if name.endswith(".mlp.fc1.weight")}
+    if hidden:
+        options["mlp_ratio"] = (max(hidden) + 0.5) / dim  # rounded down again, whatever it is
     sizes = {
         name.split(".")[1]: len(value)
         for name, value in plain.items()

@@ -93,7 +93,9 @@ def _per_frame(hits: Bools, definition: Retrieval) -> Floats:
     if not hits.shape[1]:
         return np.full(len(hits), np.nan)
     if definition != "mean_average_precision":
-        return hits.mean(axis=1)
+        share: Floats = hits.mean(axis=1)
+        return share
     precision = np.cumsum(hits, axis=1) / np.arange(1, hits.shape[1] + 1)
     found = hits.sum(axis=1)
-    return (precision * hits).sum(axis=1) / np.maximum(found, 1)
+    average: Floats = (precision * hits).sum(axis=1) / np.maximum(found, 1)
+    return average

@@ -110,4 +110,5 @@ def similarity_image(
     first, second = as_videos([query, candidate])
     logits = -cdist(first, second, distance) / temperature
     share = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return (share / share.sum(axis=1, keepdims=True)).T.astype(np.float32)
+    share /= share.sum(axis=1, keepdims=True)
+    return np.asarray(share.T, np.float32)

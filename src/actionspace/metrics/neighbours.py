@@ -22,7 +22,7 @@ EXPANDED = ("sqeuclidean", "euclidean")
 
 DISTANCES = (*EXPANDED, "cosine", "cityblock", "chebyshev", "correlation")
 
-TILE = 1 << 18
+TILE = 1 << 19
 """Distances held at a time where every video is searched by itself: they stay in the cache."""
 
 BLOCK = 1 << 23
@@ -35,7 +35,7 @@ Rows = NDArray[np.floating]
 
 
 def as_videos(videos: Sequence[ArrayLike]) -> list[Rows]:
-    """Return embeddings of videos, ``[frames, D]`` each, as float arrays.
+    """Return embeddings of videos, ``[frames, D]`` each, all float32 or all float64.
 
     Raises:
         DataError: no video, one without frames or of another width, NaN or infinite values.
@@ -52,7 +52,8 @@ def as_videos(videos: Sequence[ArrayLike]) -> list[Rows]:
         if not np.isfinite(array).all():
             row = np.flatnonzero(~np.isfinite(array).all(axis=1))[0]
             raise DataError(f"Embedding of frame {row} of video {i} is NaN or infinite.")
-    return [array if array.dtype.kind == "f" else array.astype(np.float64) for array in arrays]
+    common = np.result_type(np.float32, *arrays)
+    return [array.astype(common, copy=False) for array in arrays]
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,8 @@ class Pool:
         if without is not None:
             values[:, without] = np.inf
         if self.distance not in EXPANDED:
-            return np.argsort(values, axis=1, kind="stable")[:, :k] + near.start
+            nearest: Ints = np.argsort(values, axis=1, kind="stable")[:, :k] + near.start
+            return nearest
         at, column = np.nonzero(values <= (_kth_bound(values, k) + self.doubt)[:, None])
         apart = self._apart(at + part.start, column + near.start)
         order = np.lexsort((column, apart, at))
@@ -244,9 +246,12 @@ def _kth_bound(values: NDArray[np.float32], k: int) -> NDArray[np.float32]:
     """
     count = values.shape[1]
     sets = max(4 * k, count // 16)
-    if sets >= count:
-        return np.partition(values, k - 1, axis=1)[:, k - 1]
-    whole = count // sets * sets
-    minima = values[:, :whole].reshape(len(values), -1, sets).min(axis=1)
-    bound: NDArray[np.float32] = np.partition(minima, k - 1, axis=1)[:, k - 1]
-    return bound
+    if sets < count:
+        whole = count // sets * sets
+        minima = values[:, :whole].reshape(len(values), -1, sets).min(axis=1)
+        bound: NDArray[np.float32] = np.partition(minima, k - 1, axis=1)[:, k - 1]
+        # Sets of nothing but frames that are left out bound nothing.
+        if np.isfinite(bound).all():
+            return bound
+    exact: NDArray[np.float32] = np.partition(values, k - 1, axis=1)[:, k - 1]
+    return exact

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from actionspace.errors import DataError, UsageError
 from actionspace.metrics.frame_retrieval import as_phases
 from actionspace.metrics.inputs import Floats, Ints, mean_or_nan
-from actionspace.metrics.neighbours import as_videos
+from actionspace.metrics.neighbours import Rows, as_videos
 
 Missing = Literal["refuse", "start", "skip"]
 
@@ -102,26 +102,34 @@ def _table(
     boundaries: int,
     missing: Missing,
     split: str,
-) -> tuple[Floats, Floats]:
+) -> tuple[Rows, Floats]:
     arrays = as_videos(videos)
     phases: list[Ints] = as_phases(labels, [len(array) for array in arrays])
     targets = [
         progression_targets(video, boundaries, missing, f"{split} video {i}")
         for i, video in enumerate(phases)
     ]
-    return np.concatenate(arrays).astype(np.float64), np.concatenate(targets)
+    return np.concatenate(arrays), np.concatenate(targets)
 
 
-def _boundary(x: Floats, y: Floats, held_x: Floats, held_y: Floats) -> tuple[float, float]:
-    """Return R² on the fitted and on the held-out rows of one boundary."""
+def _boundary(x: Rows, y: Floats, held_x: Rows, held_y: Floats) -> tuple[float, float]:
+    """Return R² on the fitted and on the held-out rows of one boundary.
+
+    Fitted in the precision of the embeddings, as scikit-learn does: with few frames the float32
+    solution is visibly another one.
+    """
+    from scipy.linalg import lstsq
+
     known, held = ~np.isnan(y), ~np.isnan(held_y)
     if not known.any():
         return float("nan"), float("nan")
-    mean, level = x[known].mean(axis=0), y[known].mean()
-    slope = np.linalg.lstsq(x[known] - mean, y[known] - level, rcond=None)[0]
+    aims = y[known].astype(x.dtype)
+    mean, level = x[known].mean(axis=0), aims.mean()
+    slope = lstsq(x[known] - mean, aims - level)[0]
+    constant = level - mean @ slope
 
-    def score(rows: Floats, truth: Floats) -> float:
-        return r_squared(truth, (rows - mean) @ slope + level) if len(truth) else float("nan")
+    def score(rows: Rows, truth: Floats) -> float:
+        return r_squared(truth, rows @ slope + constant) if len(truth) else float("nan")
 
     return score(x[known], y[known]), score(held_x[held], held_y[held])
 

@@ -138,6 +138,15 @@ def test_compat_takes_logits_for_log_probabilities_and_sees_padding() -> None:
     assert longer < 0  # no cross-entropy is
 
 
+def test_a_video_without_a_valid_frame_is_no_partner() -> None:
+    emb, frames = rows(3, 6)
+    frames.valid[2] = False
+    two = Frames(frames.steps[:2], frames.lengths[:2], frames.valid[:2])
+    for loss in LOSSES:
+        a = tcc_loss(emb, frames, TccConfig(loss=loss))["loss"].item()
+        assert a == pytest.approx(tcc_loss(emb[:2], two, TccConfig(loss=loss))["loss"].item())
+
+
 def test_padding_has_no_say() -> None:
     emb, frames = rows()
     other = torch.where(frames.valid[..., None], emb.detach(), 7.0)

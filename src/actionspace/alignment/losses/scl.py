@@ -106,7 +106,7 @@ def positives(frames: Frames, config: SclConfig, dtype: torch.dtype = torch.floa
     near = torch.exp(-(distance**2) / (2 * config.label_variance))
     both = frames.valid.unsqueeze(-1) & frames.valid.flip(1).unsqueeze(-2)
     if config.positives == "none":
-        pass
+        both = torch.zeros_like(both)
     near = near.to(dtype) * both
     total = near.sum(-1, keepdim=True)
     return torch.where(total > 0, near / total, 0)

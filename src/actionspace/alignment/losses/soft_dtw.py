@@ -31,7 +31,9 @@ def soft_dtw(cost: Tensor, gamma: float, lengths: Tensor | None = None) -> Tenso
     batch, rows, columns = cost.shape
     if lengths is None:
         lengths = torch.tensor([rows, columns], device=cost.device).expand(batch, 2)
-    # Column k of ``skewed`` is the anti-diagonal i + j = k, by row i.
+    # Column k of ``skewed`` is the anti-diagonal i + j = k, by row i; 0 where j is outside. What
+    # lies before the first column is far, since nothing leads there; what lies behind the last one
+    # leads nowhere.
     skewed = functional.pad(cost, (0, rows)).flatten(1)[:, : rows * (columns + rows - 1)]
     skewed = skewed.view(batch, rows, columns + rows - 1)
     start = cost.new_zeros(batch, 1)
@@ -40,11 +42,9 @@ def soft_dtw(cost: Tensor, gamma: float, lengths: Tensor | None = None) -> Tenso
     older = torch.cat([start, outside.expand(-1, rows)], dim=1)
     old = outside.expand(-1, rows + 1)
     ends = []
-    row = torch.arange(rows, device=cost.device)
     for k in range(rows + columns - 1):
         reached = _soft_min(torch.stack([older[:, :-1], old[:, :-1], old[:, 1:]]), gamma)
-        inside = (row <= k) & (k - row < columns)
-        now = torch.where(inside, skewed[:, :, k] + reached, FAR)
+        now = skewed[:, :, k] + reached
         ends.append(now)
         older, old = old, torch.cat([outside, now], dim=1)
     last = (lengths - 1).clamp(min=0)

@@ -2,9 +2,10 @@
 
 The other sides are written out here. DTW: a double loop in plain Python over the table of
 distances, with its way back, in two forms: over the cells of a NumPy array with the predecessors
-collected in a list, as the published library does it, and over Python lists, the fastest that
-plain Python gets. Kendall's tau: for each ordered pair of videos SciPy's distances, argmin and
-``kendalltau``. AP@K: for each video and each K the distances to all other videos, sorted whole.
+collected in a list for any warp, as the published library does it, and over Python lists, the
+fastest that plain Python gets. Kendall's tau: for each ordered pair of videos SciPy's distances,
+argmin and ``kendalltau``. AP@K: for each video and each K the distances to all other videos,
+sorted whole.
 
 Both sides must give the same paths and figures, or the programme stops. Times are processor time.
 Prints one JSON object.
@@ -35,7 +36,7 @@ LIMITS = {"dtw_300": 50, "tau_and_ap": 20, "large_gib": 2.0}
 KS = (5, 10, 15)
 
 
-def loop_over_array(cost: np.ndarray) -> tuple[float, list[tuple[int, int]]]:
+def loop_over_array(cost: np.ndarray, warp: int = 1) -> tuple[float, list[tuple[int, int]]]:
     n, m = cost.shape
     table = np.full((n + 1, m + 1), np.inf)
     table[0, 0] = 0
@@ -43,7 +44,8 @@ def loop_over_array(cost: np.ndarray) -> tuple[float, list[tuple[int, int]]]:
     for i in range(1, n + 1):
         for j in range(1, m + 1):
             before = [table[i - 1, j - 1]]
-            before += [table[i - 1, j], table[i, j - 1]]
+            for k in range(warp):
+                before += [table[min(i - 1 + k, n), j], table[i, min(j - 1 + k, m)]]
             table[i, j] += min(before)
     return float(table[n, m]), way_back(table, n, m)
 

@@ -4,10 +4,11 @@
                                        [--work FOLDER] [--tune]
 
 ``rats``: bouts of 2-6 clips of one behaviour and session follow each other without a gap.
-``fights``: fights between stretches in which nothing happens. Boundaries are exact, test videos are
-of other recording sessions (or source videos) than training videos, and those on which settings
-were chosen are of others again. Three seeds, each with videos of its own (other bouts in another
-order) and another start of the network.
+``fights``: surveillance clips in a random order, so that nothing tells when one comes but how it
+looks; fights that follow each other are one event, the rest is nothing. Boundaries are exact, test
+videos are of other recording sessions (or source videos) than training videos, and those on which
+settings were chosen are of others again. Three seeds, each with videos of its own (other bouts in
+another order) and another start of the network.
 
 Compared are, on the same dense features of the starter encoder (a row every 0.16 s):
 
@@ -108,18 +109,12 @@ def plan(clips: pd.DataFrame, kind: str, seed: int) -> list[Bout]:
     if kind == "rats":
         parts = bouts(clips, seed)
         return [Bout(p["label"].iloc[0], tuple(map(Path, p["video"]))) for p in parts]
-    rng = np.random.default_rng(seed)
-    fights, quiet = (
-        list(rng.permutation(clips["video"][clips["label"] == name]))
-        for name in ("fight", "noFight")
-    )
-    # A quiet clip or two before each fight, as long as there are any.
-    made: list[Bout] = []
-    for k, fight in enumerate(fights):
-        share = len(quiet) // (len(fights) - k)
-        made.append(Bout(None, tuple(Path(quiet.pop()) for _ in range(share))))
-        made.append(Bout("fight", (Path(fight),)))
-    return [*made, Bout(None, tuple(map(Path, quiet)))]
+    mixed = clips.sample(frac=1, random_state=seed)
+    runs = mixed.groupby((mixed["label"] != mixed["label"].shift()).cumsum(), sort=True)
+    return [
+        Bout("fight" if run["label"].iloc[0] == "fight" else None, tuple(map(Path, run["video"])))
+        for _, run in runs
+    ]
 
 
 def build(data: Path, kind: str, seed: int, out: Path) -> tuple[Events, FeatureStore]:

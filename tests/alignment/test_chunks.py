@@ -13,6 +13,9 @@ def test_every_frame_once_in_even_clips(length: int, most: int, contexts: int, s
     clips = cut_clips(length, most, contexts=contexts, context_stride=stride)
     assert [frame for clip in clips for frame in clip.frames] == list(range(length))
     sizes = [len(clip.frames) for clip in clips]
+    if length:
+        assert len(clips) == -(-length // most)
+        assert sizes[0] == -(-length // len(clips))
     assert all(size == sizes[0] <= most for size in sizes[:-1])
     for clip in clips:
         assert clip.inputs[contexts - 1 :: contexts].tolist() == list(clip.frames)

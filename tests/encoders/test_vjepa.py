@@ -111,6 +111,15 @@ def test_clips_smaller_than_a_patch(shape: tuple[int, ...], message: str) -> Non
         v2()(clips(1, 3, *shape))
 
 
+def test_other_axes() -> None:
+    with pytest.raises(UsageError, match=r"clips \[B, C, T, H, W\], got \[1, 3, 32, 32\]"):
+        v21()(clips(1, 3, 32, 32))
+    with pytest.raises(UsageError, match=r"pictures \[B, C, H, W\], got \[1, 3, 2, 32, 32\]"):
+        v2(num_frames=1)(clips(1, 3, 2, 32, 32))
+    with pytest.raises(UsageError, match="Name the blocks"):
+        v2().encode_layers(clips(1, 3, 2, 32, 32), [])
+
+
 def test_refused_options() -> None:
     with pytest.raises(UsageError, match="5 attention heads do not divide a width of 24"):
         VJEPA2(embed_dim=24, depth=1, num_heads=5)

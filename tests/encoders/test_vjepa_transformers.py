@@ -96,6 +96,7 @@ def test_encoder_predictor_and_probe(theirs: Any, ours: VJEPA2, clip: torch.Tens
             "predictor": _worst(predicted, published.predictor_output.last_hidden_state),
             "probe": _worst(probe(tokens), theirs(clip.transpose(1, 2)).logits),
         }
+    print(errors)
     assert float(tokens.std()) > 0.3
     assert max(errors.values()) < 1e-5, errors
 

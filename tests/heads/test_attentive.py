@@ -63,6 +63,17 @@ def test_each_kind_of_label_has_a_query() -> None:
     assert isinstance(only, dict) and only["action"].shape == (3, 5)
 
 
+def test_queries_are_added_to_what_they_attend_to() -> None:
+    probe = _probe(depth=1)
+    cross = probe.pooler.cross_attention_block
+    with torch.no_grad():
+        for layer in (cross.xattn.kv, cross.mlp.fc2):
+            layer.weight.zero_()
+            layer.bias.zero_()
+        expected = probe.pooler.query_tokens.expand(3, -1, -1)
+        torch.testing.assert_close(probe.pooler(_tokens()), expected)
+
+
 def test_first_weights() -> None:
     torch.manual_seed(0)
     pooler = AttentiveProbe(64, 3, AttentiveConfig(num_heads=4)).pooler

@@ -34,8 +34,13 @@ class PatchEmbed(nn.Module):
         """Return times, rows and columns of the tokens of ``x``.
 
         Raises:
-            UsageError: it is smaller than one patch.
+            UsageError: it has other axes, or is smaller than one patch.
         """
+        if x.ndim != len(self.patch) + 2:
+            wanted = "clips [B, C, T" if len(self.patch) == 3 else "pictures [B, C"
+            raise UsageError(
+                f"Expected {wanted}, H, W], got {list(x.shape)}; a picture is a clip of one frame."
+            )
         sizes = [size // patch for size, patch in zip(x.shape[2:], self.patch, strict=True)]
         if min(sizes) < 1:
             raise UsageError(
@@ -160,9 +165,11 @@ class VJEPA2(nn.Module):
         """Return tokens behind each of ``layers`` (blocks from 0), normed, shallow to deep.
 
         Raises:
-            UsageError: there is no such block, or none with a norm.
+            UsageError: there is no such block, or none with a norm; or none is asked for.
         """
         known = self.norm_layers
+        if not layers:
+            raise UsageError(f"Name the blocks whose output is wanted, of {list(known)}.")
         if wrong := [layer for layer in layers if layer not in known]:
             raise UsageError(f"No output behind block {wrong[0]}; choose of {list(known)}.")
         found = self._run(x, masks, layers)

@@ -151,7 +151,12 @@ FEATURES = (
         "features_thumos14_i3d",
         "thumos.tar.gz",
         f"{_BOX}glpuxadymf3gd01m1cj6g5c3bn39qbgr",
-        ("thumos14_i3d", "thumos14_i3d_opentad", "tridet_thumos14_i3d"),
+        (
+            "thumos14_i3d",
+            "thumos14_i3d_opentad",
+            "thumos14_i3d_tbtformer",
+            "tridet_thumos14_i3d",
+        ),
         20,
         "thumos14",
         "I3D, pictures and flow, 16 frames every 4; annotation, class scores of videos",

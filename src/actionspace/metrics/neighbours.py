@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -123,13 +124,15 @@ class Pool:
                 found[:, video] = apart.argmin(axis=1)
             return found
         for part in _parts(own, int(np.diff(self.starts).max()), TILE):
-            queries = self._queries(part)
-            for videos, table in self._tables(len(queries)):
-                values = queries @ table.reshape(-1, table.shape[2]).T
-                nearest = self._settle(
-                    values.reshape(-1, *table.shape[:2]), part, self.starts[videos]
-                )
-                found[part.start - own.start : part.stop - own.start, videos] = nearest
+            queries, at = self._queries(part), slice(part.start - own.start, part.stop - own.start)
+            for videos, table in self._tables:
+                step = max(1, TILE // (len(queries) * table.shape[1]))
+                for first in range(0, len(videos), step):
+                    some, tile = videos[first : first + step], table[first : first + step]
+                    values = queries @ tile.reshape(-1, tile.shape[2]).T
+                    found[at, some] = self._settle(
+                        values.reshape(-1, *tile.shape[:2]), part, self.starts[some]
+                    )
         return found
 
     def nearest_outside(self, query: int, k: int) -> Ints:
@@ -181,20 +184,20 @@ class Pool:
         queries[:, -1] = 1
         return queries
 
-    def _tables(self, queries: int) -> Iterator[tuple[Ints, NDArray[np.float32]]]:
-        """Yield videos of similar length and their frames ``[videos, longest, D + 1]``."""
+    @cached_property
+    def _tables(self) -> list[tuple[Ints, NDArray[np.float32]]]:
+        """Videos of similar length and their frames ``[videos, longest, D + 1]``."""
         lengths = np.diff(self.starts)
-        order = np.argsort(lengths, kind="stable")
+        order, tables = np.argsort(lengths, kind="stable"), []
         while len(order):
-            similar = int(np.searchsorted(lengths[order], 2 * lengths[order[0]], side="right"))
-            fitting = TILE // (queries * int(lengths[order[similar - 1]]))
-            videos = order[: max(1, min(similar, fitting))]
-            order = order[len(videos) :]
+            similar = np.searchsorted(lengths[order], 2 * lengths[order[0]], side="right")
+            videos, order = order[:similar], order[similar:]
             table = np.zeros((len(videos), lengths[videos].max(), self.scaled.shape[1]), np.float32)
             table[..., -1] = PADDING
             for at, video in enumerate(videos):
                 table[at, : lengths[video]] = self.scaled[self.frames_of(video)]
-            yield videos, table
+            tables.append((videos, table))
+        return tables
 
     def _settle(self, values: NDArray[np.float32], part: slice, starts: Ints) -> Ints:
         """Return the nearest along the last axis of ``[q, V, L]``, measuring again where close."""

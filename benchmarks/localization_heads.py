@@ -14,8 +14,9 @@ and four levels and trains for 30 epochs, some 15 s on one core.
 - ``options``: ActionFormer on clean segments with one option changed at a time. Those that act
   after training are tried on the runs there are; what has a value to choose (temperature, widths by
   class) is chosen on the validation videos.
-- ``more``: moments with other necks and levels, boundary distributions with clean and jittered
-  annotations, regression ranges, TriDet's initialisation.
+- ``more``: SnapFormer's necks and levels on moments; on clean segments other bins and another
+  backbone of TBTFormer, TriDet's initialisation, attention over all of the video, regression ranges
+  from the data; and how far scores are from probabilities before and after ``calibrate``.
 
 Measured in the test videos, always against clean annotations: ``map`` over temporal IoU 0.3 to 0.7;
 ``boundary_error``, the mean distance in seconds of the ends of events that are found (IoU of one

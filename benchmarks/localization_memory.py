@@ -6,8 +6,8 @@ The network is that of the recipe ``localize`` with six levels (128 channels, wi
 features of 512 values a row. ``training``: two steps on 8 videos of 2,304 rows each, with all of
 them in one pass, with fewer in each, and with activations computed again in the backward pass;
 ``difference`` is that of the weights afterwards. ``prediction``: one video of 27,648 rows (three
-hours at a row every 0.4 s) at once and in windows. Each setting runs in a process of its own, and
-what it adds to the memory before is told, in MiB. One thread. Prints one JSON object.
+hours at a row every 0.4 s) at once and in windows (``predict``). Each setting runs in a process of
+its own, and what it adds to the memory before is told, in MiB. One thread. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -33,7 +33,12 @@ TRAINING: dict[str, dict[str, Any]] = {
     "activation_checkpointing": {"activation_checkpointing": True},
     "both (micro_batch_size 1)": {"micro_batch_size": 1, "activation_checkpointing": True},
 }
-WINDOWS = (None, 9216, 2304, 1024)
+PREDICTION: dict[str, dict[str, Any]] = {
+    "at once": {},
+    "window 2304": {"window": 2304},
+    "window 2304, batch_size 1": {"window": 2304, "batch_size": 1},
+    "window 1024, batch_size 1": {"window": 1024, "batch_size": 1},
+}
 
 
 def make(folder: Path, name: str, split: str, videos: int, rows: int) -> Any:
@@ -81,14 +86,14 @@ def learn(folder: Path, events: Any, rows: int, name: str, options: dict[str, An
     return train(recipe, out=out, data=events, features=folder / "short", report=False).path
 
 
-def find(folder: Path, events: Any, run: Path, window: int | None) -> None:
+def find(folder: Path, events: Any, run: Path, options: dict[str, Any]) -> None:
     """Detect in the long video."""
     from actionspace.localization.evaluate import predict_split, recipe_of
     from actionspace.training.run import Run
 
     opened = Run.open(run)
     recipe = recipe_of(opened)
-    how = recipe.predict.model_copy(update={"window": window})
+    how = recipe.predict.model_copy(update=options)
     recipe = recipe.model_copy(update={"predict": how})
     predict_split(opened, recipe, events, "test", features=folder / "long")
 
@@ -153,10 +158,8 @@ def main() -> None:
             for name, options in TRAINING.items()
         }
         result["prediction"] = {
-            f"windows of {window}" if window else "at once": measured(
-                find, folder, long, plain, window
-            )
-            for window in WINDOWS
+            name: measured(find, folder, long, plain, options)
+            for name, options in PREDICTION.items()
         }
     text = json.dumps(result, indent=1)
     print(text)

@@ -4,11 +4,11 @@
                                        [--work FOLDER] [--tune]
 
 ``rats``: bouts of 2-6 clips of one behaviour and session follow each other without a gap.
-``fights``: surveillance clips in a random order, so that nothing tells when one comes but how it
-looks; fights that follow each other are one event, the rest is nothing. Boundaries are exact, test
-videos are of other recording sessions (or source videos) than training videos, and those on which
-settings were chosen are of others again. Three seeds, each with videos of its own (other bouts in
-another order) and another start of the network.
+``fights``: surveillance clips in a random order (in turns, a network would learn to count them);
+fights that follow each other are one event, the rest is nothing. Boundaries are exact, test videos
+are of other recording sessions (or source videos) than training videos, and those on which settings
+were chosen are of others again. Three seeds, each with videos of its own (other bouts in another
+order) and another start of the network.
 
 Compared are, on the same dense features of the starter encoder (a row every 0.16 s):
 

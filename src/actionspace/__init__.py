@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from actionspace.api import (
         Model,
+        align,
         calibrate,
         check,
         compute_adaptive_ranges,
         convert,
         doctor,
+        embed,
         evaluate,
         export,
         extract,
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
         prepare,
         read_events,
         report,
+        search,
         split,
         submit,
         summary,
@@ -46,11 +49,13 @@ __all__ = [
     "Model",
     "TemporalConstraints",
     "__version__",
+    "align",
     "calibrate",
     "check",
     "compute_adaptive_ranges",
     "convert",
     "doctor",
+    "embed",
     "evaluate",
     "export",
     "extract",
@@ -62,6 +67,7 @@ __all__ = [
     "prepare",
     "read_events",
     "report",
+    "search",
     "split",
     "submit",
     "summary",
@@ -92,7 +98,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """Keeps the verbs ``report`` and ``doctor``, which share their names with modules.
+    """Keeps the verbs ``report``, ``search`` and ``doctor``, which have the names of modules.
 
     Importing a submodule binds it to its name in the package; a verb of that name would be lost.
     """

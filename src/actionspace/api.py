@@ -18,6 +18,9 @@ from actionspace.api_data import read_events as read_events
 from actionspace.api_data import split as split
 from actionspace.api_data import validate_config as validate_config
 from actionspace.api_data import write_events as write_events
+from actionspace.api_moments import align as align
+from actionspace.api_moments import embed as embed
+from actionspace.api_moments import search as search
 from actionspace.errors import UsageError
 from actionspace.tasks import known, known_to, task_of, verb
 

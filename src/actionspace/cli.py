@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from actionspace import __version__, cli_data
+from actionspace import __version__, cli_data, cli_moments
 from actionspace.cli_data import Json, Out
 from actionspace.console import (
     key_values,
@@ -37,6 +37,7 @@ app = typer.Typer(
 )
 
 app.add_typer(cli_data.app)
+app.add_typer(cli_moments.app)
 
 
 @app.callback(invoke_without_command=True)

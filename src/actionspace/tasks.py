@@ -15,8 +15,8 @@ from actionspace.errors import ActionspaceError, UsageError, did_you_mean
 if TYPE_CHECKING:
     from actionspace.training.run import Run
 
-TASKS = ("recognition", "localization")
-"""Each has the modules ``fit``, ``evaluate``, ``predict`` and ``convert``; others not all have."""
+TASKS = ("recognition", "localization", "alignment")
+"""Each has the modules ``fit`` and ``evaluate``; others not all have."""
 
 
 def verb(task: str, module: str, name: str) -> Any:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from actionspace.alignment.chunks import cut_clips
-from actionspace.alignment.labels import label_timestamps, merge_annotators
 from actionspace.alignment.match import accumulate, align, distances, nearest, warp
 from actionspace.alignment.sampling import (
     Draw,
@@ -235,12 +234,3 @@ def test_clips(case: Case) -> None:
         assert clip.inputs[: len(entry["first"])].tolist() == entry["first"]
         assert clip.inputs[-len(entry["last"]) :].tolist() == entry["last"]
     assert sum(len(clip.frames) for clip in clips) == case.values["steps_len"]
-
-
-@parametrize(cases("labels_prep"))
-def test_label_preparation(case: Case) -> None:
-    merged = merge_annotators(case.params["annotators"], case.params["expected_segments"])
-    assert {str(phase): list(span) for phase, span in merged.items()} == {
-        phase: pytest.approx(span) for phase, span in case.values["merged_seconds"].items()
-    }
-    assert label_timestamps(case.params["timestamps"], merged).tolist() == case.values["labels"]

@@ -18,7 +18,8 @@ from actionspace.training.schedules import lr_at
 UAS = [name for name in recipe_names() if name.endswith("_linear_probe")]
 ADAPTED = [name for name in recipe_names() if name.endswith(("_lora", "_finetune"))]
 RECOGNITION = [recipe.name for recipe in list_recipes() if recipe.task == "recognition"]
-OWN = {"linear_probe", "lora", "finetune", "localize", "localize_boundaries", "localize_points"}
+LOCALIZE = {"localize", "localize_boundaries", "localize_points"}
+OWN = {"linear_probe", "lora", "finetune", "align"} | LOCALIZE
 TOP1, TOP5, MCA = "top1_accuracy", "top5_accuracy", "mean_class_accuracy"
 
 # Name: (classes, published percentages, hours, train stride, test clips, batch).

@@ -194,6 +194,12 @@ def test_background_needs_gaps_when_asked_for(clips: Events, tmp_path: Path):
         train(recipe("predict.background=trained"), data=clips, out=tmp_path / "run")
 
 
+def test_one_class_and_time_without_it_are_two_classes(long: Events, tmp_path: Path):
+    alone = replace(long, rows=long.rows.assign(label="moves"))
+    run = train(recipe(), data=alone, out=tmp_path / "run", report=False)
+    assert set(run.labels["heads"]["label"]["classes"]) == {"background", "moves"}
+
+
 def test_a_class_called_background_is_the_background(long: Events, tmp_path: Path):
     """Somebody annotated nothing happening as events: no gaps are needed."""
     rows = long.rows.copy()

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from actionspace.alignment.recipe import AlignmentRecipe
 from actionspace.datasets.check import Finding
 from actionspace.encoders.create import list_encoders
 from actionspace.errors import ActionspaceError, did_you_mean
 from actionspace.localization.recipe import LocalizationRecipe
+from actionspace.recipes.check_alignment import check_alignment
 from actionspace.recipes.check_localization import check_localization
 from actionspace.recipes.check_training import check_training
 from actionspace.recipes.loader import Recipe, load_recipe
@@ -37,6 +39,7 @@ def check_recipe(name: str | os.PathLike[str] | Mapping[str, Any]) -> list[Findi
         *_data_findings(recipe, where),
         *check_training(recipe, where),
         *(check_localization(recipe, where) if isinstance(recipe, LocalizationRecipe) else ()),
+        *(check_alignment(recipe, where) if isinstance(recipe, AlignmentRecipe) else ()),
     ]
 
 

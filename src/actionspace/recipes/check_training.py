@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from actionspace.alignment.recipe import AlignmentRecipe
 from actionspace.datasets.check import Finding
 from actionspace.errors import ActionspaceError, did_you_mean
 from actionspace.localization.recipe import LocalizationRecipe
@@ -14,6 +15,7 @@ from actionspace.recognition.joint import JOINT_SCORE, joint_names
 from actionspace.recognition.recipe import (
     MULTI_LABEL_METRICS,
     SINGLE_LABEL_METRICS,
+    RecognitionRecipe,
 )
 from actionspace.training.environment import best_device
 
@@ -39,7 +41,7 @@ def _stops(recipe: Recipe) -> Iterator[str]:
         yield f"training.checkpoint.metric '{metric}' is not evaluated.{hint}"
     if precision == "float16" and not _gpu(recipe.device):
         yield "training.precision=float16 needs a GPU; use bfloat16, float32 or auto here."
-    if isinstance(recipe, LocalizationRecipe):
+    if not isinstance(recipe, RecognitionRecipe):
         return
     if recipe.mode == "head" and recipe.inputs == "clips" and recipe.features is not None:
         yield "inputs=clips decodes videos, but features is set; say inputs=features."
@@ -70,6 +72,8 @@ def _futile(recipe: Recipe) -> Iterator[str]:
 
 
 def _metrics(recipe: Recipe) -> tuple[str, ...]:
+    if isinstance(recipe, AlignmentRecipe):
+        return ("kendall_tau",)
     if isinstance(recipe, LocalizationRecipe):
         config = recipe.evaluation
         if recipe.model.head == "points":
@@ -91,7 +95,7 @@ def _metrics(recipe: Recipe) -> tuple[str, ...]:
 
 def _validates(recipe: Recipe) -> bool:
     """Return whether there will be a validation split, as far as one can tell."""
-    if not isinstance(recipe, LocalizationRecipe) and recipe.folds:
+    if isinstance(recipe, RecognitionRecipe) and recipe.folds:
         return False
     splits = _splits(recipe)
     return "val" in splits if splits else recipe.split.ratio[1] > 0

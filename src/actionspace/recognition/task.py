@@ -106,8 +106,9 @@ class Task:
                 f"given. {instead}Leave features= out."
             )
         manifest.check_column(self.events, self.column)
-        for column in config.columns:
-            manifest.targets(self.events, column, multi_label=config.multi_label)
+        for column in config.columns:  # a second class may come with the gaps
+            known = self.events.classes(column)
+            manifest.targets(self.events, column, known, multi_label=config.multi_label)
         if not self.recipe.folds:
             self.events = manifest.with_splits(self.events, self.recipe.split, self.say)
             refit = not self.recipe.looped

@@ -6,13 +6,13 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageColor, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw
 
 from actionspace.events.blur import OPACITY, Edges, bars
 from actionspace.events.plot import DARK
+from actionspace.report.letters import shortened, typeface, width_of
 
 #: A video up to this many seconds is shown whole; of a longer one a stretch around the present.
 WHOLE, STRETCH = 120.0, 60.0
@@ -123,8 +123,8 @@ class Strip:
         image = self._still[1].copy()
         draw = ImageDraw.Draw(image)
         clock = _clock(time)
-        right = self.width - self.pad - _wide(clock, self.letter)
-        draw.text((right, self._tops[0]), clock, DARK.ink, _font(self.letter))
+        right = self.width - self.pad - width_of(clock, self.letter)
+        draw.text((right, self._tops[0]), clock, DARK.ink, typeface(self.letter))
         for row, top in zip(self.rows, self._tops, strict=True):
             self._say(draw, row.at(time), top, right - self.letter)
         self._cursor(draw, self._x(time, window))
@@ -137,7 +137,7 @@ class Strip:
         image = Image.new("RGB", (self.width, self.height), DARK.paper)
         draw = ImageDraw.Draw(image)
         for row, top in zip(self.rows, self._tops, strict=True):
-            draw.text((self.pad, top), row.name, DARK.quiet, _font(self.letter))
+            draw.text((self.pad, top), row.name, DARK.quiet, typeface(self.letter))
             y = top + self._line
             for track in row.tracks:
                 self._bars(draw, track, window, y, self.bar, named=True)
@@ -177,9 +177,9 @@ class Strip:
             else:
                 self._blurred(draw, mark, window, y, high)
             room = x1 - x0 - self.small // 2
-            if named and _wide(mark.label, self.small) <= room:
+            if named and width_of(mark.label, self.small) <= room:
                 at = (x0 + self.small // 3, y + (high - round(1.2 * self.small)) // 2)
-                draw.text(at, mark.label, _on(mark.colour), _font(self.small))
+                draw.text(at, mark.label, _on(mark.colour), typeface(self.small))
 
     def _blurred(
         self, draw: ImageDraw.ImageDraw, mark: Mark, window: Window, y: int, high: int
@@ -192,27 +192,27 @@ class Strip:
 
     def _ticks(self, draw: ImageDraw.ImageDraw, window: Window) -> None:
         """Write times under the bars, as many as have room."""
-        apart = 1.8 * _wide(_clock(self.duration), self.small)
+        apart = 1.8 * width_of(_clock(self.duration), self.small)
         seconds = (window[1] - window[0]) * apart / self.width
         step = next((s for s in _STEPS if s >= seconds), _STEPS[-1])
         low, high = self._inside(window)
         for k in range(int(-(-low // step)), int(high // step) + 1):
             x, text = self._x(k * step, window), _clock(k * step)
             draw.line((x, self._axis - self.pad, x, self._axis - 1), DARK.quiet)
-            wide = _wide(text, self.small)
+            wide = width_of(text, self.small)
             x = min(max(x - wide // 2, 2), self.width - wide - 2)
-            draw.text((x, self._axis), text, DARK.quiet, _font(self.small))
+            draw.text((x, self._axis), text, DARK.quiet, typeface(self.small))
 
     def _say(self, draw: ImageDraw.ImageDraw, now: Sequence[Mark], top: int, right: int) -> None:
         """Write what happens now beside the row's name, as far as there is room."""
         side = round(0.75 * self.letter)
-        x = 2 * self.pad + max(_wide(row.name, self.letter) for row in self.rows)
-        font = _font(self.letter)
+        x = 2 * self.pad + max(width_of(row.name, self.letter) for row in self.rows)
+        font = typeface(self.letter)
         for k, mark in enumerate(now):
             score = "" if mark.score is None else f" {mark.score:.2f}"
             rest = f" +{len(now) - k}" if k else ""
-            room = right - x - side - self.pad - _wide(score, self.letter)
-            name = _shortened(mark.label, room, self.letter)
+            room = right - x - side - self.pad - width_of(score, self.letter)
+            name = shortened(mark.label, room, self.letter)
             if k and name != mark.label:
                 draw.text((x, top), rest, DARK.quiet, font)
                 return
@@ -220,9 +220,9 @@ class Strip:
             draw.rectangle((x, y, x + side - 1, y + side - 1), mark.colour)
             x += side + self.pad
             draw.text((x, top), name, DARK.ink, font)
-            x += _wide(name, self.letter)
+            x += width_of(name, self.letter)
             draw.text((x, top), score, DARK.quiet, font)
-            x += _wide(score, self.letter) + 2 * self.pad
+            x += width_of(score, self.letter) + 2 * self.pad
 
     def _cursor(self, draw: ImageDraw.ImageDraw, x: int) -> None:
         """Draw the line at the present through the bars, but not through the words."""
@@ -258,28 +258,6 @@ def _clock(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes}:{rest:02d}"
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
-
-
-@lru_cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    """Return the typeface that comes with matplotlib: Latin, Greek and Cyrillic letters."""
-    import matplotlib
-
-    place = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-    return ImageFont.truetype(str(place), size)
-
-
-@lru_cache(maxsize=4096)
-def _wide(text: str, size: int) -> int:
-    return round(_font(size).getlength(text))
-
-
-def _shortened(text: str, room: int, size: int) -> str:
-    if _wide(text, size) <= room:
-        return text
-    while text and _wide(text + "…", size) > room:
-        text = text[:-1]
-    return text + "…"
 
 
 def _mixed(colour: str, other: str, share: float) -> str:

@@ -7,6 +7,9 @@ from torch import Tensor
 from torch.nn import functional
 
 TILE = 4  # outputs that are computed together, from TILE + 2 inputs
+#: Outputs of a piece, at least. The transforms of a long video at once would be so much memory that
+#: the system hands it out anew each time.
+PIECE = 2048
 
 # Winograd's minimal filtering F(4, 3) with the points 0, 1, -1, 2, -2 and infinity (Winograd 1980;
 # Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016).
@@ -46,13 +49,25 @@ def convolve_three(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         weight: ``[C', C, 3]``.
         bias: ``[C']``.
     """
-    batch, time, channels = x.shape
+    time = x.shape[1]
+    kernels = torch.einsum("pk,oik->pio", x.new_tensor(KERNEL), weight)
+    padded = functional.pad(x, (0, 0, 1, 1))
+    size = -(-time // max(1, time // PIECE))
+    outputs = [
+        _convolve_piece(padded[:, a : min(a + size, time) + 2], kernels)
+        for a in range(0, time, size)
+    ]
+    whole = torch.cat(outputs, dim=1) if len(outputs) > 1 else outputs[0]
+    return whole if bias is None else whole + bias
+
+
+def _convolve_piece(x: Tensor, kernels: Tensor) -> Tensor:
+    """Return outputs ``[B, T, C']`` for ``x [B, T + 2, C]`` and ``kernels [TILE + 2, C, C']``."""
+    batch, time, channels = x.shape[0], x.shape[1] - 2, x.shape[2]
     tiles = -(-time // TILE)
-    padded = functional.pad(x, (0, 0, 1, tiles * TILE - time + 1))
+    padded = functional.pad(x, (0, 0, 0, tiles * TILE - time)) if time % TILE else x
     windows = padded.unfold(1, TILE + 2, TILE)  # [B, tiles, C, 6]
     inputs = torch.einsum("pj,bncj->pbnc", x.new_tensor(INPUT), windows)
-    kernels = torch.einsum("pk,oik->pio", x.new_tensor(KERNEL), weight)
     products = torch.bmm(inputs.reshape(TILE + 2, batch * tiles, channels), kernels)
     outputs = torch.einsum("mp,pno->nmo", x.new_tensor(OUTPUT), products)
-    outputs = outputs.reshape(batch, tiles * TILE, -1)[:, :time]
-    return outputs if bias is None else outputs + bias
+    return outputs.reshape(batch, tiles * TILE, -1)[:, :time]

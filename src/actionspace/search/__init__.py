@@ -1,0 +1,1 @@
+"""Finding moments in feature stores."""

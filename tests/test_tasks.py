@@ -42,8 +42,8 @@ def test_runs_predictions_and_files_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_a_verb_that_a_task_lacks_is_named() -> None:
-    with pytest.raises(UsageError, match="`export` is not there for localization"):
-        verb("localization", "export", "export")
+    with pytest.raises(UsageError, match="`calibrate` is not there for recognition"):
+        verb("recognition", "calibrate", "calibrate")
     with pytest.raises(UsageError, match="`convert` is not there"):
         verb("localization", "convert", "weights_from_run")
 

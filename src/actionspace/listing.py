@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from actionspace.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from actionspace.recipes.loader import Recipe
 
 
 def list_things(what: str, pattern: str = "*") -> list[dict[str, Any]]:
@@ -54,13 +57,18 @@ def _recipe_lines(pattern: str) -> list[dict[str, Any]]:
             {
                 "name": recipe.name,
                 "dataset": recipe.dataset or "your own",
-                "encoder": recipe.encoder or "features are given",
+                "encoder": recipe.encoder or _without_encoder(recipe),
                 "published": ", ".join(f"{f.metric} {f.value:g}" for f in figures),
                 "verified here": recipe.published.verified_here if recipe.published else "",
                 "description": recipe.description,
             }
         )
     return lines
+
+
+def _without_encoder(recipe: Recipe) -> str:
+    pictures = recipe.task == "alignment" and recipe.network.input == "frames"
+    return "pictures, its own network" if pictures else "features are given"
 
 
 def _dataset_lines(pattern: str) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_videos(folder)
     make_store(folder / "store")
     (folder / "phases.csv").write_text(
-        "video,start,end,phase\na.mp4,0,2,reach\na.mp4,2,4,pour\n", encoding="utf-8"
+        "video,start,end,phase\na.mp4,0,1,reach\na.mp4,1,4,pour\n", encoding="utf-8"
     )
     return folder
 
@@ -36,12 +36,16 @@ def test_align_writes_a_folder(
     assert "b.mp4" in said and str(out) in said
     assert {p.name for p in out.iterdir()} == {
         *("time_map.csv", "curves.csv", "progress.svg", "anomaly.svg", "phases.csv"),
-        "side_by_side.mp4",
+        *("phase_progress.svg", "side_by_side.mp4"),
     }
     assert len(frame_index(out / "side_by_side.mp4")) == FRAMES["a.mp4"]
     curves = pd.read_csv(out / "curves.csv")
     assert curves.groupby("video").size().to_dict() == {"b.mp4": 120, "c.mp4": 60}
-    assert curves["progress"].between(0, 1).all() and (curves["distance"] >= 0).all()
+    assert curves["progress"].between(0, 1).all() and (curves["anomaly"] >= 0).all()
+    # b.mp4 is through the first of two phases where a quarter of the course is over.
+    of_b = curves[curves["video"] == "b.mp4"]
+    then = of_b["time"][of_b["phase_progress"] >= 0.5].min()
+    assert then == pytest.approx(6 * 0.25 ** (1 / 1.7), abs=0.2)
     phases = A.read_events(out / "phases.csv", allow_outside=True)
     assert set(phases.rows["phase"]) == {"reach", "pour"}
 

@@ -57,7 +57,7 @@ def test_carl_is_trained_as_published(name: str) -> None:
     optimizer = training.optimizer
     assert (optimizer.name, optimizer.lr, optimizer.weight_decay) == ("adam", 1e-4, 1e-5)
     assert (optimizer.no_decay, training.clip_norm) == ("none", 10)
-    last = lr_at(training.schedule, step=epochs - 1, steps_per_epoch=1, epochs=epochs)
+    last = lr_at(training.schedule, 1.0, epoch=epochs - 1, step=0, steps_per_epoch=1, epochs=epochs)
     wanted = 0.5 * (1 + np.cos(np.pi * (epochs - 1) / (epochs + 1)))
     assert last == pytest.approx(wanted, rel=1e-6)
     assert recipe.sampling.block == ("window" if "finegym" in name else "video")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -132,3 +133,10 @@ def evaluate_alignment(
         )
         values |= {f"few_shot@{k}": spread.mean for k, spread in spreads.items()}
     return AlignmentFigures(values, tuple(dict.fromkeys(notes)))
+
+
+def evaluate(target: Any, data: Any = None, *, split: str | None = None) -> dict[str, Any]:
+    """Measure a run's embeddings again, see :func:`actionspace.alignment.score.evaluate`."""
+    from actionspace.alignment.score import evaluate as of_run
+
+    return of_run(target, data, split=split)

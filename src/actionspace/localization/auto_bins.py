@@ -11,7 +11,7 @@ from actionspace.localization.network.config import UNBOUNDED, ModelConfig
 #: Share of the bins that the longest distance takes; the rest is for its uncertainty.
 FILLED = 0.8
 #: Bins are no narrower than this, in cells: nothing in the features is known more finely.
-NARROWEST = 0.25
+NARROWEST = 1.0
 
 
 def longest_distances(model: ModelConfig, loss: LossConfig, longest: float) -> list[float]:

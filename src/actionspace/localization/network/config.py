@@ -102,6 +102,9 @@ class ModelConfig(Config):
     ``head_layers`` of 4 and more."""
     prior: float = Field(default=0.01, gt=0, lt=1)
     """Score of every class at the start."""
+    distance_start: float = Field(default=0.0, ge=0)
+    """Distance to begin and end that every point says at the start, in cells, roughly; 0 as
+    published. Above 0 neither side can start, and stay, at nothing (head ``segments``)."""
     regression_ranges: tuple[tuple[float, float], ...] = (
         (0, 4),
         (4, 8),

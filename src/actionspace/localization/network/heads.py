@@ -173,6 +173,8 @@ class RegressionHead(Trunk):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         self.offset_head = MaskedConv1d(self.output_dim, 2, config.head_kernel)
+        assert self.offset_head.conv.bias is not None
+        nn.init.constant_(self.offset_head.conv.bias, config.distance_start)
         self.scale = nn.ModuleList(Scale() for _ in config.strides)
 
     def forward(

@@ -45,6 +45,10 @@ def _stops(recipe: LocalizationRecipe) -> Iterator[str]:
 
 
 def _notes(recipe: LocalizationRecipe, where: str) -> Iterator[Finding]:
+    from actionspace.localization.network.switches import without_effect
+
+    for text in without_effect(recipe.model):
+        yield Finding("warning", "model", text, where)
     if recipe.features is None and recipe.encoder is None:
         message = (
             "there is neither features nor an encoder; give features=STORE or a directory, list "

@@ -11,13 +11,13 @@ from actionspace.alignment.network.config import NetworkConfig
 from actionspace.alignment.options import (
     EvaluationConfig,
     PicturesConfig,
-    RowsConfig,
     SamplingConfig,
 )
 from actionspace.training.augment.frame_options import FramesConfig
 from actionspace.training.base_recipe import BaseRecipe
 from actionspace.training.options import TrainingConfig
 from actionspace.training.published import Published
+from actionspace.training.rows import RowsConfig
 from actionspace.training.splits import SplitConfig
 
 

@@ -16,6 +16,7 @@ from actionspace.events.labels import split_labels
 from actionspace.events.nms_videos import Detections, NmsOptions, suppress
 from actionspace.events.segment_fusion import fuse_segments
 from actionspace.localization.detection.detector import Found, detections_frame
+from actionspace.training.fusing import encoder_name, joined_truth, model_shares
 from actionspace.training.predictions import (
     ROW_COLUMNS,
     Predictions,
@@ -81,7 +82,7 @@ def fuse(
     many = [_read(Path(path), split) for path in paths]
     if len(many) < 2:
         raise UsageError(f"There is nothing to fuse: {len(many)} model(s), not two.")
-    shares = _shares(weights, len(many))
+    shares = model_shares(weights, len(many))
     [column] = many[0].labels["heads"]
     for path, found in zip(paths, many, strict=True):
         if list(found.labels["heads"]) != [column]:
@@ -137,16 +138,6 @@ def _read(path: Path, split: str) -> Predictions:
     if found.labels.get("task") != "localization":
         raise DataError(f"{path} holds no detections: it is of recognition.")
     return found
-
-
-def _shares(weights: Sequence[float] | None, models: int) -> np.ndarray:
-    chosen = np.ones(models) if weights is None else np.asarray(weights, np.float64)
-    if chosen.shape != (models,) or (chosen < 0).any() or not 0 < chosen.sum() < np.inf:
-        raise UsageError(
-            f"weights={list(weights or ())} do not fit: {models} numbers are needed, none below 0 "
-            "and not all 0."
-        )
-    return np.asarray(chosen / chosen.sum())
 
 
 def _looked_at(found: Predictions) -> list[str]:
@@ -244,7 +235,7 @@ def _predictions(
         "untrimmed": every,
         "skipped": skipped,
         "threshold": float(shares @ thresholds),
-        "encoder": {"name": " + ".join(dict.fromkeys(_encoder(p) for p in many))},
+        "encoder": {"name": " + ".join(dict.fromkeys(encoder_name(p) for p in many))},
         "fused": {
             "from": list(names),
             "weights": shares.tolist(),
@@ -257,19 +248,5 @@ def _predictions(
         scores={column: frame["score"].to_numpy(np.float32)},
         labels=labels,
         rows=pd.DataFrame(columns=list(ROW_COLUMNS)),
-        truth=_truth(many),
+        truth=joined_truth(many),
     )
-
-
-def _encoder(found: Predictions) -> str:
-    return str((found.labels.get("encoder") or {}).get("name") or "unknown")
-
-
-def _truth(many: Sequence[Predictions]) -> pd.DataFrame | None:
-    """Return the annotated events, those of each video by the first model that brought them."""
-    told: list[pd.DataFrame] = []
-    seen: set[str] = set()
-    for truth in (p.truth for p in many if p.truth is not None):
-        told.append(truth[~truth["video"].isin(seen)])
-        seen |= set(truth["video"])
-    return pd.concat(told, ignore_index=True) if told else None

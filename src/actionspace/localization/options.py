@@ -10,50 +10,19 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from actionspace.config import Config
 from actionspace.errors import UsageError, did_you_mean
 from actionspace.localization.network.points_config import Levels
+from actionspace.training.rows import RowsConfig as DenseRows
 
 
-class RowsConfig(Config):
-    """The rows of features that an encoder makes of one's own videos: a dense grid over time.
-
-    Without meaning where features are given. A field left empty is the encoder's own.
-    """
+class RowsConfig(DenseRows):
+    """The rows of features that an encoder makes of one's own videos, also as published ones."""
 
     preset: str | None = None
     """Name of published features on whose grid the encoder is run (``features.presets``), e.g.
     ``thumos14_i3d``; it takes the place of frames, hop and fps."""
-    frames: PositiveInt | None = None
-    """Frames that a row is computed from."""
-    stride: PositiveInt | None = None
-    """Step between these, in frames."""
-    hop: PositiveInt | None = None
-    """Frames between two rows; empty = half of what a row spans."""
-    fps: float | None = Field(default=None, gt=0)
-    """Frames per second at which all of these count; empty = the encoder's, which may be the
-    video's own."""
-    geometry: Literal["center", "full", "pad"] | None = None
-    """The centre of the frame, all of it squeezed square, or its middle as it is."""
-    short_side: PositiveInt | None = None
-    """Shorter side of the frame before cropping, in pixels."""
-    size: PositiveInt | None = None
-    """Side of the square the encoder sees, in pixels."""
     resize: Literal["fast", "exact"] = "fast"
     """``fast``: inside the decoder. ``exact``: as the original pipelines, to one grey level."""
     flow: Literal["dis-ultrafast", "dis-fast", "dis-medium"] | None = None
     """How optical flow is computed for an encoder that looks at it; empty = ``dis-medium``."""
-    dtype: Literal["float16", "float32"] = "float16"
-    """Type the features are stored in."""
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Arithmetic of the encoder; ``auto`` = bfloat16 on CUDA, float32 elsewhere."""
-    compile: bool = False
-    """Compile the encoder with torch.compile (worth it on a GPU with many clips)."""
-    batch_size: PositiveInt | None = None
-    """Clips per forward pass of the encoder; empty = chosen from it and the device."""
-    threads: PositiveInt | None = None
-    """Decode threads; empty = chosen from the machine."""
-    policy: Literal["raise", "skip", "partial"] = "skip"
-    """A bad video ends the work, is left out and listed, or gives what can be decoded."""
-    time_limit: float | None = Field(default=None, gt=0)
-    """Seconds a video may take to decode before it counts as bad; empty = by its duration."""
 
 
 class FilesConfig(Config):

@@ -30,6 +30,7 @@ from actionspace.recognition.scores import (
     time_probabilities,
     to_table,
 )
+from actionspace.training.fusing import encoder_name, joined_truth, model_shares
 from actionspace.training.predictions import (
     ROW_COLUMNS,
     Predictions,
@@ -85,7 +86,7 @@ def fuse(
             f"fit_on= has {len(fit_on)} folders for {len(paths)} models; give one per model, in "
             "the same order."
         )
-    chosen = _given(weights, len(many))
+    chosen = model_shares(weights, len(many))
     if fit_on is not None:
         chosen = _fitted(read_aligned(fit_on, like=many[0]), average)
     changed = {"smooth": smooth, "min_duration": min_duration, "merge_gap": merge_gap}
@@ -96,16 +97,6 @@ def fuse(
     if out is not None:
         write_predictions(found, out)
     return found
-
-
-def _given(weights: Sequence[float] | None, models: int) -> np.ndarray:
-    chosen = np.ones(models) if weights is None else np.asarray(weights, np.float64)
-    if chosen.shape != (models,) or (chosen < 0).any() or not 0 < chosen.sum() < np.inf:
-        raise UsageError(
-            f"weights={list(weights or ())} do not fit: {models} numbers are needed, none below 0 "
-            "and not all 0."
-        )
-    return np.asarray(chosen / chosen.sum())
 
 
 def _fitted(many: Sequence[Predictions], average: Average) -> np.ndarray:
@@ -135,7 +126,7 @@ def _fuse(
 ) -> Predictions:
     untrimmed = list(dict.fromkeys(v for p in many for v in p.labels.get("untrimmed", [])))
     rows, where = match_events(many, set(untrimmed))
-    truth = _truth(many)
+    truth = joined_truth(many)
     _tell_apart(rows, truth)
     heads = {head: _about(many, head, weights) for head in many[0].labels["heads"]}
     scores: dict[str, np.ndarray] = {}
@@ -260,7 +251,7 @@ def _labels(
         "rows": first.get("rows", "dense"),
         "untrimmed": list(untrimmed),
         "skipped": everywhere,
-        "encoder": {"name": " + ".join(_encoder(p) for p in many)},
+        "encoder": {"name": " + ".join(encoder_name(p) for p in many)},
         "fused": {
             "from": list(names),
             "weights": [float(w) for w in weights],
@@ -285,20 +276,6 @@ def _background(many: Sequence[Predictions], untrimmed: Sequence[str]) -> dict[s
         else ""
     )
     return {**each[0], "note": told}
-
-
-def _encoder(found: Predictions) -> str:
-    return str((found.labels.get("encoder") or {}).get("name") or "unknown")
-
-
-def _truth(many: Sequence[Predictions]) -> pd.DataFrame | None:
-    """Return the annotated events, those of each video by the first model that brought them."""
-    told: list[pd.DataFrame] = []
-    seen: set[str] = set()
-    for truth in (p.truth for p in many if p.truth is not None):
-        told.append(truth[~truth["video"].isin(seen)])
-        seen |= set(truth["video"])
-    return pd.concat(told, ignore_index=True) if told else None
 
 
 def _tell_apart(rows: pd.DataFrame, truth: pd.DataFrame | None) -> None:

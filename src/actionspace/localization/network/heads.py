@@ -155,11 +155,7 @@ class ClassHead(Trunk):
     def __init__(self, config: ModelConfig, classes: int, empty: Sequence[int] = ()) -> None:
         super().__init__(config)
         self.cls_head = MaskedConv1d(self.output_dim, classes, config.head_kernel)
-        bias = self.cls_head.conv.bias
-        assert bias is not None
-        with torch.no_grad():
-            bias.fill_(_logit(config.prior))
-            bias[list(empty)] = _logit(EMPTY)
+        start_scores(self.cls_head.conv, config.prior, empty)
 
     def forward(self, row: Row) -> Tensor:
         """Return logits ``[B, N, K]``."""
@@ -192,6 +188,14 @@ class RegressionHead(Trunk):
         levels = torch.split(raw, list(sizes), dim=1)
         pairs = zip(self.scale, levels, strict=True)
         return Distances(torch.cat([scale(level) for scale, level in pairs], dim=1).relu())
+
+
+def start_scores(conv: nn.Conv1d, prior: float, empty: Sequence[int]) -> None:
+    """Let every class score ``prior`` at first, and classes that are never seen nearly 0."""
+    assert conv.bias is not None
+    with torch.no_grad():
+        conv.bias.fill_(_logit(prior))
+        conv.bias[list(empty)] = _logit(EMPTY)
 
 
 def _logit(probability: float) -> float:

@@ -6,14 +6,13 @@ the published code.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from actionspace.localization.network.config import ModelConfig
-from actionspace.localization.network.heads import EMPTY, Row, Trunk, drop_gaps, line_up
+from actionspace.localization.network.heads import Row, Trunk, drop_gaps, line_up, start_scores
 from actionspace.localization.network.layers import MaskedConv1d
 from actionspace.localization.network.model import Predictions, PyramidNetwork
 from actionspace.localization.network.points import pyramid_points
@@ -31,11 +30,7 @@ class HeatmapHead(Trunk):
     def __init__(self, config: ModelConfig, classes: int, empty: Sequence[int] = ()) -> None:
         super().__init__(config)
         self.heatmap_head = MaskedConv1d(self.output_dim, classes, config.head_kernel)
-        bias = self.heatmap_head.conv.bias
-        assert bias is not None
-        with torch.no_grad():
-            bias.fill_(math.log(config.prior / (1 - config.prior)))
-            bias[list(empty)] = math.log(EMPTY / (1 - EMPTY))
+        start_scores(self.heatmap_head.conv, config.prior, empty)
 
     def forward(self, row: Row) -> Tensor:
         """Return logits ``[B, N, K]``, 0 where the video has ended."""

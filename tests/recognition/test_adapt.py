@@ -243,3 +243,16 @@ def test_adapters_under_activation_checkpointing():
 def test_modes_that_cannot_be(overrides: list[str], says: str):
     with pytest.raises(ConfigError, match=says):
         load_recipe("linear_probe", overrides)
+
+
+def test_all_of_it_is_what_a_clip_reaches():
+    """V-JEPA 2.1 has an embedding of pictures and norms of other levels, which no clip reaches."""
+    from actionspace.encoders.vjepa21 import VJEPA21
+
+    net = VJEPA21(embed_dim=24, depth=12, num_heads=2, mlp_ratio=1.0)
+    encoder = Encoder(net, name="tiny v-jepa", dim=24, clip=SPEC).eval()
+    adapt(encoder, load_recipe("finetune", ["mode=full"]))
+    frozen = {name for name, p in net.named_parameters() if not p.requires_grad}
+    levels = {f"norms_block.{i}.{end}" for i in range(3) for end in ("weight", "bias")}
+    pictures = {"patch_embed_img.proj.weight", "patch_embed_img.proj.bias", "img_mod_embed"}
+    assert frozen == levels | pictures

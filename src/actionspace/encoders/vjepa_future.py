@@ -116,8 +116,8 @@ def encoder(
     architecture = {**NETWORKS, **{w.name: w.architecture for w in WEIGHTS}}.get(bare)
     if not isinstance(architecture, VJEPAArchitecture):
         raise UsageError(
-            f"Encoder '{network}' predicts nothing: choose a V-JEPA, see `actionspace list encoders "
-            "'vjepa*'`."
+            f"Encoder '{network}' predicts nothing: choose a V-JEPA, see "
+            "`actionspace list encoders 'vjepa*'`."
         )
     if not seconds > 0:
         raise UsageError(f"seconds={seconds} lies in the clip; expected more than 0.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +31,8 @@ def adapt(encoder: Encoder, recipe: RecognitionRecipe) -> None:
         checkpoint_activations(encoder)
     if recipe.mode == "full":
         encoder.requires_grad_(True)
+        for name in idle(encoder, dict(encoder.named_parameters())):
+            encoder.get_parameter(name).requires_grad_(False)
     elif recipe.mode == "layers":
         train_last(encoder, recipe.layers or 1)
     else:
@@ -38,6 +41,19 @@ def adapt(encoder: Encoder, recipe: RecognitionRecipe) -> None:
         add_adapters(encoder, recipe.lora, seed=recipe.training.seed)
     if recipe.freeze_norms:
         freeze_norms(encoder)
+
+
+def idle(encoder: Encoder, parameters: Mapping[str, nn.Parameter]) -> list[str]:
+    """Return which of some parameters get no gradient from a clip, found by encoding a black one.
+
+    Such as an embedding of pictures in V-JEPA 2.1. They would be decayed without being learnt,
+    and processes that share a training would wait for their gradients.
+    """
+    total = encoder(encoder.prepare(black_clip(encoder))).sum()
+    if not total.requires_grad:
+        return list(parameters)
+    found = torch.autograd.grad(total, list(parameters.values()), allow_unused=True)
+    return [name for name, gradient in zip(parameters, found, strict=True) if gradient is None]
 
 
 def freeze_norms(encoder: Encoder) -> None:

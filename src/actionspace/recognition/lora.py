@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from actionspace.encoders.encoder import Encoder
 from actionspace.errors import RunError, UsageError
-from actionspace.recognition.adapt import black_clip, blocks
+from actionspace.recognition.adapt import blocks, idle
 from actionspace.recognition.recipe import LoraConfig
 
 #: Standard deviation of both factors in the original code, whose recogniser initialises every
@@ -180,15 +180,9 @@ def check_gradients(encoder: Encoder, adapters: dict[str, nn.Parameter]) -> None
         RunError: naming those that a backward pass does not reach, e.g. since the encoder reads a
             layer's weights without calling it.
     """
-    total = encoder(encoder.prepare(black_clip(encoder))).sum()
-    if total.requires_grad:
-        found = torch.autograd.grad(total, list(adapters.values()), allow_unused=True)
-        idle = [name for name, grad in zip(adapters, found, strict=True) if grad is None]
-    else:
-        idle = list(adapters)
-    if idle:
+    if unreached := idle(encoder, adapters):
         raise RunError(
-            f"{len(idle)} of {len(adapters)} adapter weights of encoder '{encoder.name}' get no "
-            f"gradient ({', '.join(idle[:3])}): it does not call the layers they are in, so they "
-            "would learn nothing. Choose other lora.targets, or mode=layers or mode=full."
+            f"{len(unreached)} of {len(adapters)} adapter weights of encoder '{encoder.name}' get "
+            f"no gradient ({', '.join(unreached[:3])}): it does not call the layers they are in, so "
+            "they would learn nothing. Choose other lora.targets, or mode=layers or mode=full."
         )

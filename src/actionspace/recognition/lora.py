@@ -183,6 +183,6 @@ def check_gradients(encoder: Encoder, adapters: dict[str, nn.Parameter]) -> None
     if unreached := idle(encoder, adapters):
         raise RunError(
             f"{len(unreached)} of {len(adapters)} adapter weights of encoder '{encoder.name}' get "
-            f"no gradient ({', '.join(unreached[:3])}): it does not call the layers they are in, so "
-            "they would learn nothing. Choose other lora.targets, or mode=layers or mode=full."
+            f"no gradient ({', '.join(unreached[:3])}): it does not call the layers they are in, "
+            "so they would learn nothing. Choose other lora.targets, or mode=layers or mode=full."
         )

@@ -14,8 +14,8 @@ from typing import Annotated
 
 import typer
 
-from actionspace import __version__, cli_data, cli_moments
-from actionspace.cli_data import Json, Out
+from actionspace import __version__, cli_data, cli_moments, cli_probe
+from actionspace.cli_data import AcceptLicence, Json, Out
 from actionspace.console import (
     key_values,
     print_calibration,
@@ -38,6 +38,7 @@ app = typer.Typer(
 
 app.add_typer(cli_data.app)
 app.add_typer(cli_moments.app)
+app.add_typer(cli_probe.app)
 
 
 @app.callback(invoke_without_command=True)
@@ -70,6 +71,7 @@ def extract(
     encoder: Annotated[str, typer.Option(help="Name, file or module:fn.")] = "starter",
     out: Annotated[Path, typer.Option("--out", help="Feature store.")] = Path("features"),
     options: Annotated[list[str] | None, typer.Argument(help="key=value, e.g. hop=8")] = None,
+    accept_licence: AcceptLicence = False,
 ) -> None:
     """Run a frozen encoder over videos once and keep what it says."""
     from actionspace import api
@@ -88,6 +90,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the training that was stopped in --out.")
     ] = False,
+    accept_licence: AcceptLicence = False,
 ) -> None:
     """Train, evaluate and report: one folder per run.
 
@@ -115,12 +118,16 @@ def evaluate(
     average: Annotated[
         str | None, typer.Option(help="How views are averaged: prob or score.")
     ] = None,
+    observed: Annotated[
+        str | None, typer.Option(help="Early recognition: shares of events seen, 0.1:1.0:0.1.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Score a run or a folder of predictions."""
     from actionspace import api
 
-    metrics = api.evaluate(target, split=split, average=average, **key_values(options))  # type: ignore[arg-type]
+    asked = key_values(options) | ({} if observed is None else {"observed": observed})
+    metrics = api.evaluate(target, split=split, average=average, **asked)  # type: ignore[arg-type]
     if as_json:
         print_json(metrics)
     else:
@@ -161,6 +168,7 @@ def predict(
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Videos with their events under the picture.")
     ] = False,
+    accept_licence: AcceptLicence = False,
 ) -> None:
     """Raw video in, events out."""
     from actionspace import api

@@ -37,6 +37,9 @@ def print_metrics(metrics: Mapping[str, Any]) -> None:
             row["chance"] = f"{chance[name]:.4g}" if name in chance else ""
         rows.append(row)
     print_table(rows)
+    if curve := metrics.get("observed"):
+        typer.echo("\nEarly recognition, by the share of events that is seen")
+        print_table([{n: f"{v:.3g}" for n, v in p.items() if not n.endswith("_ci")} for p in curve])
     if challenge := metrics.get("epic100"):
         typer.echo("\nEPIC-KITCHENS-100")
         print_table([{"metric": name, "value": f"{v:.4g}"} for name, v in challenge.items()])

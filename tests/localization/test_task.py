@@ -19,7 +19,7 @@ from actionspace.localization.learning.steps import StepSamples, count_positives
 from actionspace.localization.network.padding import padded_length
 from actionspace.localization.network.points import pyramid_points
 from actionspace.localization.task import LocalizationTask, Localizer
-from actionspace.training.plan import epoch_order, epoch_steps
+from actionspace.training.plan import epoch_batches, epoch_order, epoch_steps
 from tests.localization import untrimmed
 
 
@@ -112,7 +112,7 @@ def test_every_part_of_a_step_knows_all_of_it(folder: Path) -> None:
     steps = StepSamples(found, recipe.training, recipe.model, recipe.loss)
     order = epoch_order(len(found), 7, 1)
     facts = [steps.load(int(i), 1)[1] for i in order]
-    for k, step in enumerate(epoch_steps(order, 5, 5)):
+    for k, step in enumerate(epoch_steps(epoch_batches(len(found), 5, 7, 1), 5)):
         mine = facts[5 * k : 5 * (k + 1)]
         assert {fact.number for fact in mine} == {3 + k}
         assert {fact.samples for fact in mine} == {step.samples}

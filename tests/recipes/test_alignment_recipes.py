@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 import actionspace as A
 from actionspace.alignment.network.create import create_network
+from actionspace.alignment.prepare import prepare, read_videos
 from actionspace.alignment.recipe import AlignmentRecipe
 from actionspace.config import write_yaml
 from actionspace.datasets.prepare import list_datasets
+from actionspace.errors import DataError
 from actionspace.events.table import Events
 from actionspace.recipes.check import check_recipe
 from actionspace.recipes.loader import list_recipes, load_recipe
+from actionspace.training import plan
 from actionspace.training.schedules import lr_at
 from actionspace.video.write import write_video
 from tests.alignment import phased
@@ -29,7 +34,8 @@ SHEET = {
     "carl_finegym288": (240, 1, 300, 3, 5, 27_388_608),
     "carl_kinetics400": (80, 2, 10, 2, 2, 26_598_848),
 }
-BASELINES = {"tcc_pouring", "tcn_pouring"}
+BASELINES = {"tcc_pouring", "tcn_pouring", "tcc_pennaction"}
+SUPERVISED = {"classification_pouring": 26_566_213, "classification_finegym99": 27_368_099}
 
 
 def recipe_of(name: str) -> AlignmentRecipe:
@@ -40,7 +46,7 @@ def recipe_of(name: str) -> AlignmentRecipe:
 
 def test_the_recipes_are_those_of_the_sheet() -> None:
     named = {r.name for r in list_recipes() if r.task == "alignment" and r.dataset}
-    assert named == set(SHEET) | BASELINES
+    assert named == {*SHEET, *BASELINES, *SUPERVISED}
     known = {info.name for info in list_datasets()}
     assert {recipe_of(name).dataset for name in named} <= known
 
@@ -73,6 +79,35 @@ def test_tcc_is_the_network_of_the_sheet() -> None:
     assert sum(p.numel() for p in network.parameters()) == 45_335_744
     assert (recipe.views, recipe.sampling.frames, recipe.network.contexts) == (1, 40, 2)
     assert recipe_of("tcn_pouring").make.train_frames == 40  # 20 anchors, 20 positives
+
+
+def test_tcc_of_penn_action_compares_videos_of_one_action() -> None:
+    recipe, pouring = recipe_of("tcc_pennaction"), recipe_of("tcc_pouring")
+    assert recipe.network == pouring.network
+    assert recipe.loss == pouring.loss
+    assert (recipe.sampling.frames, recipe.training.batch_size) == (20, 4)
+    assert (recipe.training.epochs, recipe.sampling.batch_by) == (300, "action")
+    evaluation = recipe.evaluation
+    assert (evaluation.by, evaluation.tau_stride, evaluation.fractions) == ("action", 2, (1.0,))
+
+
+@pytest.mark.parametrize("name", SUPERVISED)
+def test_the_supervised_baseline_is_the_network_of_the_sheet(name: str) -> None:
+    recipe = recipe_of(name)
+    classes = 5 if "pouring" in name else 99
+    with torch.device("meta"):
+        network = create_network(recipe.make, classes=classes)
+    assert sum(p.numel() for p in network.parameters()) == SUPERVISED[name]
+    assert (recipe.loss.name, recipe.views, recipe.published) == ("classification", 1, None)
+    assert recipe.sampling.strategy == "time_augment"
+    assert recipe.evaluation.probe_lr == (50 if "pouring" in name else 0.1)
+
+
+def test_frames_of_your_own_know_no_positions() -> None:
+    recipe = recipe_of("align_frames")
+    assert not recipe.dataset
+    assert (recipe.network.positions, recipe.network.compat) == ("none", "none")
+    assert not getattr(recipe.loss, "compat", True)
 
 
 def test_figures_are_marked_as_not_checked() -> None:
@@ -130,6 +165,51 @@ def test_check_tells_what_would_stop(changes: dict[str, object], text: str, tmp_
     write_yaml(tmp_path / "recipe.yaml", phased.recipe(**changes))
     found = [f"{f.severity} {f.message}" for f in check_recipe(tmp_path / "recipe.yaml")]
     assert any(one.startswith(text) for one in found), found
+
+
+def test_videos_of_a_step_are_of_one_action(tmp_path: Path) -> None:
+    phased.make(tmp_path, videos=12)
+    rows = pd.read_csv(tmp_path / "events.csv")
+    numbers = rows["video"].str[1:].astype(int)
+    rows["action"] = np.where(numbers == 0, "rare", np.where(numbers > 5, "push", "pull"))
+    rows.to_csv(tmp_path / "events.csv", index=False)
+    made = phased.recipe(
+        loss={"name": "tcc"},
+        sampling={"batch_by": "action"},
+        training={"epochs": 1},
+        evaluation={"by": "action"},
+        data=str(tmp_path / "events.csv"),
+        features=str(tmp_path / "features"),
+    )
+    write_yaml(tmp_path / "r.yaml", made)
+    run = A.train(tmp_path / "r.yaml", out=tmp_path / "run")
+    assert "1 training videos share their 'action' with no other" in str(run.environment["notes"])
+    assert set(run.metrics["by"]) <= {"push", "pull"}
+    found = prepare(made, read_videos(made, made.data or ""))
+    samples = found.training_samples()
+    groups = samples.step_groups
+    assert groups is not None
+    kinds = dict(zip(rows["video"], rows["action"], strict=False))
+    for batch in plan.epoch_batches(len(samples), 2, 0, 0, groups=groups):
+        assert len({kinds[samples.name(int(i))] for i in batch}) == 1
+    for by, text in (("phase", "has several values"), ("act", "no label column 'act'")):
+        other = {"sampling": made.sampling.model_copy(update={"batch_by": by})}
+        wrong = replace(found, recipe=made.model_copy(update=other))
+        with pytest.raises(DataError, match=text):
+            wrong.training_samples()
+
+
+def test_check_looks_for_the_columns_of_kinds(tmp_path: Path) -> None:
+    phased.make(tmp_path, videos=4)
+    given = {"data": str(tmp_path / "events.csv"), "features": str(tmp_path / "features")}
+    for changes, text in (
+        ({"sampling": {"batch_by": "act"}}, "error sampling.batch_by: the manifest has no label"),
+        ({"evaluation": {"by": "phase"}}, "warning the loss tcc compares videos"),
+    ):
+        made = phased.recipe(loss={"name": "tcc"}, **given, **changes)
+        write_yaml(tmp_path / "recipe.yaml", made)
+        found = [f"{f.severity} {f.message}" for f in check_recipe(tmp_path / "recipe.yaml")]
+        assert any(one.startswith(text) for one in found), found
 
 
 def test_check_looks_for_phases(tmp_path: Path) -> None:

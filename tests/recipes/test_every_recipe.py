@@ -30,12 +30,13 @@ EPIC_LAYOUTS = {"epic100-rgb": layouts.epic100_frames, "epic100-flow": layouts.e
 def alike() -> list[list[str]]:
     """Recipes in groups that differ in nothing but the weights they begin with.
 
-    Those of localization are in test_every_localization_recipe.
+    Those of localization are in test_every_localization_recipe, the one without training in
+    tests/recognition/test_zero_shot.
     """
     found: dict[str, list[str]] = {}
     for name in recipe_names():
         recipe = load_recipe(name)
-        if recipe.task != "recognition":
+        if not isinstance(recipe, RecognitionRecipe) or recipe.mode == "zero_shot":
             continue
         config = recipe.model_dump(mode="json")
         told = {"name", "description", "published", "encoder"}

@@ -19,7 +19,7 @@ UAS = [name for name in recipe_names() if name.endswith("_linear_probe")]
 ADAPTED = [name for name in recipe_names() if name.endswith(("_lora", "_finetune"))]
 RECOGNITION = [recipe.name for recipe in list_recipes() if recipe.task == "recognition"]
 LOCALIZE = {"localize", "localize_boundaries", "localize_points"}
-OWN = {"linear_probe", "lora", "finetune", "align"} | LOCALIZE
+OWN = {"linear_probe", "lora", "finetune", "zero_shot", "align", "align_frames"} | LOCALIZE
 TOP1, TOP5, MCA = "top1_accuracy", "top5_accuracy", "mean_class_accuracy"
 
 # Name: (classes, published percentages, hours, train stride, test clips, batch).

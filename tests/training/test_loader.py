@@ -21,7 +21,7 @@ from torch import Tensor
 from actionspace.errors import DataError, VideoError
 from actionspace.training import loader as loader_module
 from actionspace.training.loader import Loader, choose_workers
-from actionspace.training.plan import Pass, epoch_order, epoch_steps, flatten
+from actionspace.training.plan import Pass, epoch_batches, epoch_steps, flatten
 from actionspace.training.task import Batch
 
 CPU = torch.device("cpu")
@@ -94,7 +94,7 @@ def test_batches_do_not_depend_on_threads(n: int, size: int, share: float, seed:
     rng = np.random.default_rng(seed)
     bad = frozenset(np.flatnonzero(rng.random(n) < share).tolist()) - {int(rng.integers(n))}
     delay = rng.random(n) * 0.002
-    steps = epoch_steps(epoch_order(n, seed, 2), 2 * size, size, rank=seed % 2, world=2)
+    steps = epoch_steps(epoch_batches(n, 2 * size, seed, 2), size, rank=seed % 2, world=2)
     passes = flatten(steps)
     seen = []
     for workers in (0, 1, 4):

@@ -14,11 +14,8 @@ worlds = st.integers(1, 5)
 
 
 def cut(n: int, batch: int, micro: int, world: int, drop: bool = False) -> list[list[plan.Step]]:
-    order = plan.epoch_order(n, 3, 1)
-    return [
-        plan.epoch_steps(order, batch, micro, rank=rank, world=world, drop_last=drop)
-        for rank in range(world)
-    ]
+    batches = plan.epoch_batches(n, batch, 3, 1, drop_last=drop)
+    return [plan.epoch_steps(batches, micro, rank=rank, world=world) for rank in range(world)]
 
 
 @given(sizes, some, some, worlds, st.booleans())
@@ -63,3 +60,40 @@ def test_flatten_keeps_the_order_of_passes():
     steps = cut(10, 4, 2, 1)[0]
     flat = np.concatenate([one.indices for one in plan.flatten(steps)])
     assert (flat == plan.epoch_order(10, 3, 1)).all()
+
+
+@given(
+    st.lists(st.integers(0, 4), max_size=60),
+    st.integers(1, 9),
+    worlds,
+    st.booleans(),
+)
+def test_a_step_of_grouped_samples_is_of_one_group(members, batch, world, drop):
+    groups = np.array(members, np.int64)
+    made = [
+        plan.epoch_batches(len(groups), batch, 3, epoch, drop_last=drop, groups=groups)
+        for epoch in (0, 0, 1)
+    ]
+    assert [b.tolist() for b in made[0]] == [b.tolist() for b in made[1]]
+    assert len(made[0]) == len(made[2])  # as many steps in every epoch
+    for samples in made[0]:
+        assert len(set(groups[samples])) == 1
+        assert len(set(samples)) == len(samples) <= batch
+        whole = min(batch, int((groups == groups[samples[0]]).sum()))
+        assert len(samples) == whole
+    seen = {int(i) for samples in made[0] for i in samples}
+    small = {g for g in set(members) if members.count(g) < batch}
+    assert seen == {i for i, g in enumerate(members) if not (drop and g in small)}
+    ranks = [plan.epoch_steps(made[0], 2, rank=rank, world=world) for rank in range(world)]
+    for k, together in enumerate(zip(*ranks, strict=True)):
+        real = [i for s in together for one in s.passes if not one.filler for i in one.indices]
+        assert sorted(real) == sorted(made[0][k])
+
+
+def test_grouped_steps_are_shuffled_anew_in_each_epoch():
+    groups = np.arange(40) % 4
+    first, second = (plan.epoch_batches(40, 5, 0, epoch, groups=groups) for epoch in (0, 1))
+    assert [b.tolist() for b in first] != [b.tolist() for b in second]
+    assert [int(groups[b[0]]) for b in first] != sorted(int(groups[b[0]]) for b in first)
+    still = plan.epoch_batches(40, 5, 0, 0, groups=groups, shuffle=False)
+    assert [int(groups[b[0]]) for b in still] == [0, 0, 1, 1, 2, 2, 3, 3]

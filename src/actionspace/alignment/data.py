@@ -181,6 +181,40 @@ def labels_of(
     return found
 
 
+def kinds_of(
+    events: Events, by: str | None, videos: Sequence[str], option: str = "evaluation.by"
+) -> dict[str, str]:
+    """Return the kind of each video, of those that have one; "" where all are of one.
+
+    Args:
+        events: the manifest.
+        by: label column of whole videos; None = all are of one kind.
+        videos: which videos.
+        option: that names the column, for messages.
+
+    Raises:
+        DataError: there is no such column, or a video has several values in it.
+    """
+    if by is None:
+        return dict.fromkeys(videos, "")
+    if by not in events.heads:
+        raise DataError(
+            f"{option}: the manifest has no label column '{by}'. There is: "
+            f"{', '.join(events.heads) or 'none'}."
+        )
+    rows = events.rows[events.rows[by].notna()]
+    found: dict[str, set[str]] = {}
+    for video, kind in zip(rows["video"], rows[by], strict=True):
+        found.setdefault(str(video), set()).add(str(kind))
+    several = next((video for video, kinds in found.items() if len(kinds) > 1), None)
+    if several is not None:
+        raise DataError(
+            f"{option}={by}: the video '{several}' has several values "
+            f"({', '.join(sorted(found[several]))}); expected one for each video."
+        )
+    return {video: min(found[video]) for video in videos if video in found}
+
+
 def phases_of(events: Events, recipe: AlignmentRecipe) -> list[str]:
     """Return the phases in the order of their numbers; none if the manifest has no such column.
 

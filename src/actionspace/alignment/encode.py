@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from actionspace.alignment.recipe import AlignmentRecipe
 from actionspace.errors import RunError, StoreError, UsageError
+from actionspace.features.token_rows import TokenTimeline, one_vector
 from actionspace.training.cached import cache_place, cached_features, require_weights
 from actionspace.training.environment import pick_device
 
@@ -23,7 +24,7 @@ Given = str | os.PathLike[str]
 #: What of a fingerprint makes other features: the encoder, its weights, and the grid.
 MAKE = (
     *("encoder", "weights", "options", "dim", "rows", "frames", "stride", "hop", "fps", "window"),
-    *("size", "short_side", "geometry"),
+    *("size", "short_side", "geometry", "tokens"),
 )
 
 
@@ -76,7 +77,7 @@ def encode(
     expect = expect or {}
     place = features if features is not None else recipe.features
     if place is not None or (encoder is None and events.videos["features"].notna().any()):
-        found = Encoded(_open(place, events))
+        found = Encoded(one_vector(_open(place, events), timeline=True))
     else:
         encoder = encoder or _encoder(recipe, expect)
         require_weights(encoder, expect.get("weights_hash"))
@@ -154,10 +155,13 @@ def _extract(recipe: AlignmentRecipe, events: Events, encoder: Encoder) -> Sourc
         views,
         pick_device(recipe.device),
         kind="frames-",
-        grid=[config.hop],
+        grid=[config.hop, config.tokens],
         how=[config.dtype, config.precision, config.compile, config.batch_size],
     )
-    return cached_features(place, events, encoder, config, views=views, hop=config.hop)
+    hop = config.hop or (views.span if config.tokens else None)
+    grid = {"views": views, "hop": hop, "tokens": config.tokens}
+    store = cached_features(place, events, encoder, config, **grid)
+    return TokenTimeline(store) if config.tokens else store
 
 
 def _refuse_others(found: Source, expect: Mapping[str, Any]) -> None:
@@ -165,7 +169,9 @@ def _refuse_others(found: Source, expect: Mapping[str, Any]) -> None:
     differ = [
         f"{name}: {wanted.get(name)} then, {here.get(name)} now"
         for name in MAKE
-        if name in wanted and name in here and _plain(wanted[name]) != _plain(here[name])
+        if wanted
+        and (name == "tokens" or (name in wanted and name in here))
+        and _plain(wanted.get(name)) != _plain(here.get(name))
     ]
     if differ or found.dim != expect.get("dim", found.dim):
         raise RunError(

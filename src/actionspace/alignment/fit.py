@@ -11,7 +11,7 @@ from actionspace.alignment.prepare import Prepared, prepare, read_videos
 from actionspace.alignment.recipe import AlignmentRecipe
 from actionspace.errors import UsageError
 from actionspace.training.environment import Stopwatch, describe
-from actionspace.training.machine import is_main_process
+from actionspace.training.machine import is_main_process, launched_processes
 from actionspace.training.places import places
 from actionspace.training.run import Run
 
@@ -117,6 +117,7 @@ def _loop(found: Prepared, run: Run, resume: bool) -> tuple[AlignmentNetwork, Ou
     if val is None and recipe.training.early_stop is not None:
         found.say("Without two videos to validate on, training.early_stop has nothing to go by.")
     samples = found.training_samples()
+    _refuse_lonely(recipe, launched_processes())
     task = AlignmentTask(recipe, network, samples, val)
     outcome = fit(
         task,
@@ -131,6 +132,20 @@ def _loop(found: Prepared, run: Run, resume: bool) -> tuple[AlignmentNetwork, Ou
     return network.eval(), outcome
 
 
+def _refuse_lonely(recipe: AlignmentRecipe, processes: int) -> None:
+    """Refuse so many processes that none has two videos to compare.
+
+    Raises:
+        UsageError: the loss compares videos, and each process would have one.
+    """
+    if recipe.compares and recipe.training.batch_size * recipe.views < 2 * processes:
+        raise UsageError(
+            f"The loss {recipe.loss.name} compares videos within each process, and "
+            f"training.batch_size={recipe.training.batch_size} on {processes} processes leaves "
+            f"each of them one; say training.batch_size={2 * processes} or more."
+        )
+
+
 def new_network(found: Prepared) -> AlignmentNetwork:
     """Return the network as it is before training, the same for the same seed."""
     import torch
@@ -140,12 +155,14 @@ def new_network(found: Prepared) -> AlignmentNetwork:
     recipe = found.recipe
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.training.seed)
-        return create_network(
+        network = create_network(
             recipe.network,
             dim=found.encoded.source.dim if found.encoded is not None else None,
             classes=len(found.phases) if recipe.loss.name == "classification" else 0,
             weights=recipe.weights if found.encoded is None else None,
         )
+    network.freeze_idle()
+    return network
 
 
 def _measure(found: Prepared, network: AlignmentNetwork, run: Run) -> None:
@@ -160,7 +177,7 @@ def _measure(found: Prepared, network: AlignmentNetwork, run: Run) -> None:
     if found.held is None:
         found.say("The manifest has no test and no val split, so nothing was measured.")
         return
-    run.write_metrics(score(found, network, found.held))
+    score(found, network, found.held, run)
 
 
 def _identity(found: Prepared, samples: int) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,6 +35,14 @@ class Embedded:
     embeddings: list[np.ndarray] = field(default_factory=list)
     times: list[np.ndarray] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
+
+    def take(self, indices: Sequence[int]) -> Embedded:
+        """Return some of the videos, by number."""
+        return Embedded(
+            [self.videos[i] for i in indices],
+            [self.embeddings[i] for i in indices],
+            [self.times[i] for i in indices],
+        )
 
 
 def embed_all(network: AlignmentNetwork, videos: Videos, recipe: AlignmentRecipe) -> Embedded:

@@ -74,7 +74,8 @@ def align(
 
 def nearest(query: ArrayLike, candidate: ArrayLike, distance: str = "sqeuclidean") -> Ints:
     """Return for each query frame the nearest candidate frame, the first of equals."""
-    return Pool.of([query, candidate], distance).nearest_in_each(0)[:, 1]
+    found = Pool.of([query, candidate], distance).nearest_in_each()
+    return found[: len(np.asarray(query)), 1].astype(np.int64)
 
 
 def distances(query: ArrayLike, candidate: ArrayLike, distance: str = "sqeuclidean") -> Floats:

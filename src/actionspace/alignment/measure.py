@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from actionspace.alignment.data import labels_of
+from actionspace.alignment.data import kinds_of, labels_of
 from actionspace.alignment.evaluate import Labelled, evaluate_alignment
 from actionspace.alignment.infer import Embedded
 from actionspace.errors import DataError
@@ -17,6 +17,7 @@ from actionspace.metrics.kendall_tau import kendalls_tau
 if TYPE_CHECKING:
     from actionspace.alignment.recipe import AlignmentRecipe
     from actionspace.events.table import Events
+    from actionspace.heads.sgd_probe import SgdProbeConfig
 
 #: Our names of the figures that are told first.
 NAMES = {
@@ -51,7 +52,7 @@ def measure(
     Raises:
         DataError: there is no column ``evaluation.by``, or a video has several values in it.
     """
-    kinds = _kinds(events, recipe.evaluation.by, [*train.videos, *held.videos])
+    kinds = kinds_of(events, recipe.evaluation.by, [*train.videos, *held.videos])
     groups = sorted(set(kinds.values()))
     each: dict[str, dict[str, float]] = {}
     notes: list[str] = []
@@ -82,6 +83,8 @@ def _measured(
     recipe: AlignmentRecipe,
     phases: Sequence[str],
 ) -> tuple[dict[str, float], list[str]]:
+    from actionspace.heads.sgd_probe import SgdProbeConfig
+
     protocol = recipe.evaluation.made()
     try:
         if not phases:
@@ -91,7 +94,8 @@ def _measured(
             for part in (train, held)
         )
         if recipe.evaluation.frame_probe:
-            return _probed(taught, tested, len(phases), protocol.fractions)
+            probe = SgdProbeConfig(learning_rate=recipe.evaluation.probe_lr)
+            return _probed(taught, tested, len(phases), protocol.fractions, probe)
         count = None if recipe.evaluation.by else len(phases)
         found = evaluate_alignment(taught, tested, protocol, phases=count)
     except DataError as why:
@@ -104,7 +108,11 @@ def _measured(
 
 
 def _probed(
-    train: Labelled, held: Labelled, classes: int, fractions: Sequence[float]
+    train: Labelled,
+    held: Labelled,
+    classes: int,
+    fractions: Sequence[float],
+    config: SgdProbeConfig,
 ) -> tuple[dict[str, float], list[str]]:
     """Return the frame accuracy of FineGym's probe on shares of the videos, all of them last."""
     from actionspace.heads.phase_classifier import first_videos
@@ -119,6 +127,7 @@ def _probed(
             held.embeddings,
             held.phases,
             classes=classes,
+            config=config,
         )
         values[f"frame_accuracy@{fraction:g}"] = found.validation
     return {"frame_accuracy": found.validation} | values, [*train.notes, *held.notes]
@@ -129,35 +138,8 @@ def _labels(part: Embedded, events: Events, column: str, phases: Sequence[str]) 
     return [labels_of(events, column, phases, video, times) for video, times in pairs]
 
 
-def _kinds(events: Events, by: str | None, videos: Sequence[str]) -> dict[str, str]:
-    """Return the kind of each video; "" where all are of one."""
-    if by is None:
-        return dict.fromkeys(videos, "")
-    if by not in events.heads:
-        raise DataError(
-            f"evaluation.by: the manifest has no label column '{by}'. There is: "
-            f"{', '.join(events.heads) or 'none'}."
-        )
-    rows = events.rows[events.rows[by].notna()]
-    found: dict[str, set[str]] = {}
-    for video, kind in zip(rows["video"], rows[by], strict=True):
-        found.setdefault(str(video), set()).add(str(kind))
-    several = next((video for video, kinds in found.items() if len(kinds) > 1), None)
-    if several is not None:
-        raise DataError(
-            f"evaluation.by={by}: the video '{several}' has several values "
-            f"({', '.join(sorted(found[several]))}); expected one for each video."
-        )
-    return {video: min(found[video]) for video in videos if video in found}
-
-
 def _part(one: Embedded, kinds: Mapping[str, str], kind: str) -> Embedded:
-    kept = [i for i, video in enumerate(one.videos) if kinds.get(video) == kind]
-    return Embedded(
-        [one.videos[i] for i in kept],
-        [one.embeddings[i] for i in kept],
-        [one.times[i] for i in kept],
-    )
+    return one.take([i for i, video in enumerate(one.videos) if kinds.get(video) == kind])
 
 
 def _mean(each: Sequence[Mapping[str, float]]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from actionspace.config import Config
 
@@ -44,11 +44,15 @@ class SamplingConfig(Config):
     positive_window: int = Field(default=0, ge=0)
     """Above 0, each drawn frame is followed by one 1 to this many frames before it (TCN)."""
 
+    batch_by: str | None = None
+    """Column of labels of whole videos (``action``): the videos of a step share its value, as
+    losses that compare videos need where these show several actions. Empty = any videos."""
+
     def drawn(self, contexts: int) -> FrameSampling:
         """Return what is drawn from a video, for a network with so many contexts."""
         from actionspace.alignment.sampling import FrameSampling
 
-        return FrameSampling(contexts=contexts, **self.model_dump(exclude={"views"}))
+        return FrameSampling(contexts=contexts, **self.model_dump(exclude={"views", "batch_by"}))
 
 
 class EvaluationConfig(Config):
@@ -73,11 +77,16 @@ class EvaluationConfig(Config):
     frame_probe: bool = False
     """Measure FineGym's linear probe on labelled frames in place of the protocol: its classes are
     elements, not the phases of one course of action."""
+    probe_lr: PositiveFloat = 50.0
+    """Learning rate of that probe; published: 50, and 0.1 for the supervised baseline."""
     after_training: bool = True
     """Measure when training ends; false for videos without labels that are too many to compare."""
     frames_per_clip: PositiveInt = 1000
     """Longer videos are cut into as few clips of equal length as this allows; positions are
     stretched over each."""
+    map: Literal["pca", "umap"] = "pca"
+    """How the report lays embeddings out in a plane: principal components, or UMAP (needs
+    umap-learn)."""
     raw_features: bool = True
     """Also measure the features that go into the network (``network.input: features``)."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from actionspace.alignment.data import Videos, labels_of, phases_of, recipe_videos
+from actionspace.alignment.data import (
+    Videos,
+    kinds_of,
+    labels_of,
+    phases_of,
+    recipe_videos,
+)
 from actionspace.alignment.encode import Encoded, Given, adopt, encode
 from actionspace.alignment.recipe import AlignmentRecipe
 from actionspace.alignment.samples import ViewSamples, WholeVideos
@@ -79,9 +86,10 @@ class Prepared:
             videos.names = videos.names[: max(1, int(recipe.label_share * len(videos.names)))]
         if not videos.names:
             raise DataError("No training video can be read, so there is nothing to learn from.")
+        groups = self._groups(videos)
         sampling = recipe.sampling.drawn(recipe.network.contexts)
         labels = self._labels(videos) if recipe.loss.name == "classification" else None
-        return ViewSamples(videos, labels, sampling, recipe.views, recipe.training.seed)
+        return ViewSamples(videos, labels, sampling, recipe.views, recipe.training.seed, groups)
 
     def validation(self) -> WholeVideos | None:
         """Return the videos that tau is measured on while training, if there are two."""
@@ -89,6 +97,25 @@ class Prepared:
             return None
         videos = self.videos("val")
         return WholeVideos(videos) if len(videos.names) > 1 else None
+
+    def _groups(self, videos: Videos) -> np.ndarray | None:
+        """Return the group of each video, and leave out those that have no other with them."""
+        by = self.recipe.sampling.batch_by
+        if by is None:
+            return None
+        kinds = kinds_of(self.events, by, videos.names, "sampling.batch_by")
+        counts = Counter(kinds.values())
+        kept = [name for name in videos.names if counts[kinds.get(name, "")] > 1]
+        if not kept:
+            raise DataError(
+                f"sampling.batch_by={by}: no two training videos share a value of this column, so "
+                "there is nothing to compare. Leave it empty, or give more videos."
+            )
+        if left := len(videos.names) - len(kept):
+            self.say(f"{left} training videos share their '{by}' with no other and are left out.")
+        videos.names = kept
+        known = sorted(counts)
+        return np.array([known.index(kinds[name]) for name in kept], np.int64)
 
     def _labels(self, videos: Videos) -> list[np.ndarray]:
         found = [

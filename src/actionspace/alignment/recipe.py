@@ -75,6 +75,11 @@ class AlignmentRecipe(BaseRecipe):
         return self.sampling.views or (2 if isinstance(self.loss, SclConfig) else 1)
 
     @property
+    def compares(self) -> bool:
+        """Whether the loss is nothing without a second video (or view)."""
+        return isinstance(self.loss, (TccConfig, LavConfig))
+
+    @property
     def make(self) -> NetworkConfig:
         """The network as it is built: what depends on sampling and loss is filled in."""
         drawn = self.sampling.frames * (2 if self.sampling.positive_window else 1)
@@ -94,7 +99,7 @@ class AlignmentRecipe(BaseRecipe):
 
     def _partners(self) -> str:
         alone = self.training.batch_size * self.views < 2
-        if alone and isinstance(self.loss, (TccConfig, LavConfig)):
+        if alone and self.compares:
             return (
                 f"the loss {self.loss.name} compares videos with each other, but training."
                 "batch_size is 1; say training.batch_size=2 or more"

@@ -66,6 +66,8 @@ class ViewSamples:
         sampling: what is drawn.
         views: how often.
         seed: of the draws.
+        step_groups: number of each video's group, int64 ``[N]``, of which a step sees one; None =
+            there are no groups.
     """
 
     def __init__(
@@ -75,7 +77,9 @@ class ViewSamples:
         sampling: FrameSampling,
         views: int,
         seed: int,
+        step_groups: np.ndarray | None = None,
     ) -> None:
+        self.step_groups = step_groups
         self._videos, self._labels, self._sampling = videos, labels, sampling
         self._views, self._seed = views, seed
 

@@ -9,8 +9,10 @@ import numpy as np
 
 from actionspace.alignment.infer import Embedded, embed_all
 from actionspace.alignment.measure import about, measure
+from actionspace.alignment.overview import overview
 from actionspace.alignment.prepare import Prepared, prepare, read_videos
 from actionspace.errors import ActionspaceError, DataError
+from actionspace.report.alignment_view import write_overview
 
 if TYPE_CHECKING:
     from actionspace.alignment.data import Videos
@@ -19,8 +21,10 @@ if TYPE_CHECKING:
     from actionspace.training.run import Run
 
 
-def score(found: Prepared, network: AlignmentNetwork, split: str) -> dict[str, Any]:
-    """Return ``metrics.json`` of a network on a split; classifiers learn from ``train``.
+def score(found: Prepared, network: AlignmentNetwork, split: str, run: Run) -> dict[str, Any]:
+    """Measure a network on a split, and write ``metrics.json`` and ``overview.json`` of its run.
+
+    Classifiers learn from ``train``.
 
     Raises:
         DataError: not one video of the split can be read.
@@ -33,17 +37,21 @@ def score(found: Prepared, network: AlignmentNetwork, split: str) -> dict[str, A
     if not held.videos:
         raise DataError(f"Not one video of the split '{split}' can be read: {held.skipped}")
     metrics, notes = measure(train, held, events, recipe, found.phases)
+    raw = None
     if recipe.network.input == "features" and recipe.evaluation.raw_features:
-        raw, _ = measure(_raw(parts[0]), _raw(parts[1]), events, recipe, found.phases)
-        metrics["raw_features"] = raw
+        raw = _raw(parts[1])
+        metrics["raw_features"], _ = measure(_raw(parts[0]), raw, events, recipe, found.phases)
     for note in notes:
         found.say(note)
-    return metrics | {
+    metrics |= {
         "videos": {"train": len(train.videos), split: len(held.videos)},
         "notes": notes,
         "left_out": train.skipped | held.skipped,
         "protocol": about(recipe, split),
     }
+    run.write_metrics(metrics)
+    write_overview(run.path, overview(held, raw, events, recipe, found.phases))
+    return metrics
 
 
 def evaluate(
@@ -52,7 +60,7 @@ def evaluate(
     *,
     split: str | None = None,
 ) -> dict[str, Any]:
-    """Measure the embeddings of a run again, and write its ``metrics.json``.
+    """Measure the embeddings of a run again, write its ``metrics.json`` and its report.
 
     Args:
         target: the run.
@@ -66,6 +74,7 @@ def evaluate(
     from actionspace.alignment.recipe import AlignmentRecipe
     from actionspace.alignment.saved import load_network, phases_in
     from actionspace.config import parse
+    from actionspace.report.html import write_report
     from actionspace.training.environment import pick_device
     from actionspace.training.run import Run
 
@@ -82,8 +91,8 @@ def evaluate(
     if split is None or not found.count(split):
         raise DataError(f"The manifest has no video of the split '{split or 'test'}'.")
     network = load_network(run, recipe, pick_device(recipe.device))
-    metrics = score(found, network, split)
-    run.write_metrics(metrics)
+    metrics = score(found, network, split, run)
+    write_report(run.path, events=found.events)
     return metrics
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from actionspace.errors import RunError, StoreError, UsageError
 from actionspace.features.joined import Source
+from actionspace.features.token_rows import TokenTimeline, one_vector
 from actionspace.localization.data.source import FeatureFiles, open_source
 from actionspace.localization.options import FilesConfig, RowsConfig
 from actionspace.localization.recipe import LocalizationRecipe
@@ -27,7 +28,7 @@ Given = Source | Place | Sequence[Place]
 #: What of a fingerprint makes other features: the encoder, its weights, and the grid.
 MAKE = (
     *("encoder", "weights", "options", "dim", "rows", "frames", "stride", "hop", "fps", "window"),
-    *("size", "short_side", "geometry", "flow"),
+    *("size", "short_side", "geometry", "flow", "tokens"),
 )
 
 
@@ -72,7 +73,7 @@ class Encoding:
             StoreError: the place holds no features.
             UsageError: there is neither a place nor an encoder.
         """
-        found = self._find(events, own)
+        found = one_vector(self._find(events, own), timeline=True)
         self._refuse_others(found)
         self._source = found
         return found
@@ -133,12 +134,13 @@ class Encoding:
             views,
             self.device,
             kind="rows-",
-            grid=[config.hop, config.preset],
+            grid=[config.hop, config.preset, config.tokens],
             how=[config.dtype, config.precision, config.compile, config.batch_size],
         )
-        hop = None if config.preset else config.hop
-        grid = {"views": views, "hop": hop, "preset": config.preset}
-        return cached_features(place, events, self.encoder, config, **grid)
+        hop = None if config.preset else config.hop or (views.span if config.tokens else None)
+        grid = {"views": views, "hop": hop, "preset": config.preset, "tokens": config.tokens}
+        store = cached_features(place, events, self.encoder, config, **grid)
+        return TokenTimeline(store) if config.tokens else store
 
     def describe(self) -> dict[str, Any]:
         """Return what a run says of its features; call it when there are some."""
@@ -162,7 +164,8 @@ class Encoding:
         differ = [
             f"{name}: {wanted.get(name)} then, {here.get(name)} now"
             for name in MAKE
-            if name in wanted and name in here and _plain(wanted[name]) != _plain(here[name])
+            if (name == "tokens" or (name in wanted and name in here))
+            and _plain(wanted.get(name)) != _plain(here.get(name))
         ]
         if differ or (found.dim != self._expect.get("dim", found.dim)):
             raise RunError(
@@ -206,7 +209,7 @@ def build_views(config: RowsConfig, encoder: Encoder) -> Views:
     asked = {name: getattr(config, name) for name in names}
     views = replace(views_of(encoder), **{k: v for k, v in asked.items() if v is not None})
     flow = (config.flow or encoder.clip.flow) if encoder.clip.input == "flow" else None
-    return replace(views, resize=config.resize, flow=flow)
+    return replace(views, resize=encoder.clip.resizing(config.resize), flow=flow)
 
 
 def adopt(recipe: LocalizationRecipe, source: Source) -> LocalizationRecipe:

@@ -7,14 +7,12 @@ suppression. Before it is put in place it is run, and compared with the network 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from actionspace.errors import RunError, UsageError
+from actionspace.errors import UsageError
 from actionspace.localization.evaluate import recipe_of
 from actionspace.localization.saved import classes_of, load_network
 from actionspace.paths import atomic_path, plain
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
 
     from actionspace.localization.export_graph import Candidates
     from actionspace.localization.recipe import LocalizationRecipe
+    from actionspace.training.graph_check import Runner
 
 FORMAT = "actionspace.exported_localization"
 FORMAT_VERSION = 1
@@ -101,6 +100,7 @@ def export(
     import torch
 
     from actionspace.localization.export_graph import Candidates
+    from actionspace.training.graph_check import open_graph
 
     recipe = recipe_of(run)
     module = Candidates(load_network(run, recipe, checkpoint=checkpoint)).eval()
@@ -111,7 +111,8 @@ def export(
     about = _describe(run, recipe, (size, dim), {n: list(v.shape) for n, v in outputs.items()})
     with atomic_path(path) as tmp:
         _write(module, tmp, format, about)
-        errors = compare(module, _runner(tmp, format, module.outputs), (size, dim), tolerance)
+        run_file = open_graph(tmp, format, ("features", "mask"), module.outputs)
+        errors = compare(module, run_file, (size, dim), tolerance)
     return Export(path, about, errors)
 
 
@@ -170,39 +171,12 @@ def _write(module: Candidates, path: Path, format: str, about: Mapping[str, Any]
 
     shape = about["inputs"]["features"]["shape"]
     example = _example(shape[1], shape[1], shape[2])
-    program = trace(module, example, WHAT, batches=False)
+    program = trace(module, example, WHAT, free={})
     if format == "onnx":
         names = ("features", "mask")
-        write_onnx(program, path, about, names, module.outputs, WHAT, batches=False)
+        write_onnx(program, path, about, names, module.outputs, WHAT, free={})
     else:
         write_torch(program, path, about)
-
-
-Runner = Callable[[np.ndarray, np.ndarray], list[np.ndarray]]
-
-
-def _runner(path: Path, format: str, outputs: tuple[str, ...]) -> Runner:
-    """Return what runs the file: features and mask to outputs."""
-    import torch
-
-    if format == "onnx":
-        options = need("onnxruntime").SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        options.log_severity_level = 3
-        session = need("onnxruntime").InferenceSession(
-            path, options, providers=["CPUExecutionProvider"]
-        )
-        return lambda features, mask: list(
-            session.run(list(outputs), {"features": features, "mask": mask})
-        )
-    module = torch.export.load(path).module()
-
-    def run(features: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
-        with torch.inference_mode():
-            found = module(torch.from_numpy(features), torch.from_numpy(mask))
-        return [value.numpy() for value in found]
-
-    return run
 
 
 def compare(
@@ -213,27 +187,9 @@ def compare(
     Raises:
         RunError: they differ by more than the tolerance, or the file cannot be run.
     """
-    import torch
+    from actionspace.training.graph_check import largest_errors
 
     rows, dim = shape
-    worst = dict.fromkeys(module.outputs, 0.0)
-    for seed, real in enumerate((rows, max(1, 2 * rows // 3)), start=1):
-        features, mask = _example(rows, real, dim, seed)
-        with torch.no_grad():
-            wanted = module(features, mask)
-        try:
-            found = run(features.numpy(), mask.numpy())
-        except Exception as e:  # whatever the other program raises
-            raise RunError(f"{WHAT} was written, but the file cannot be run: {e}.") from e
-        for name, got, told in zip(module.outputs, found, wanted, strict=True):
-            scale = max(1.0, float(told.abs().max()))
-            error = float(np.abs(got - told.numpy()).max()) / scale
-            worst[name] = max(worst[name], np.inf if np.isnan(error) else error)
-    if not max(worst.values()) <= tolerance:
-        told_errors = ", ".join(f"{error:.1e} of {name}" for name, error in worst.items())
-        raise RunError(
-            f"{WHAT} was written, but the file does not agree with the run: {told_errors}, at most "
-            f"{tolerance:.0e} of the largest value is allowed. It is not kept. Export in the other "
-            "format, or say what difference is acceptable (tolerance=)."
-        )
-    return worst
+    lengths = (rows, max(1, 2 * rows // 3))
+    examples = [_example(rows, real, dim, seed) for seed, real in enumerate(lengths, start=1)]
+    return largest_errors(module, run, examples, module.outputs, WHAT, tolerance)

@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from actionspace.alignment.recipe import AlignmentRecipe
+from actionspace.anticipation.recipe import AnticipationRecipe
 from actionspace.datasets.check import Finding
 from actionspace.encoders.create import list_encoders
 from actionspace.errors import ActionspaceError, did_you_mean
 from actionspace.localization.recipe import LocalizationRecipe
 from actionspace.recipes.check_alignment import check_alignment
+from actionspace.recipes.check_anticipation import check_anticipation
 from actionspace.recipes.check_localization import check_localization
 from actionspace.recipes.check_training import check_training
+from actionspace.recipes.check_zero_shot import check_zero_shot
 from actionspace.recipes.loader import Recipe, load_recipe
+from actionspace.recognition.recipe import RecognitionRecipe
 
 
 def check_recipe(name: str | os.PathLike[str] | Mapping[str, Any]) -> list[Finding]:
@@ -38,16 +42,22 @@ def check_recipe(name: str | os.PathLike[str] | Mapping[str, Any]) -> list[Findi
         *_encoder_findings(recipe, where),
         *_data_findings(recipe, where),
         *check_training(recipe, where),
+        *(check_zero_shot(recipe, where) if _in_words(recipe) else ()),
         *(check_localization(recipe, where) if isinstance(recipe, LocalizationRecipe) else ()),
         *(check_alignment(recipe, where) if isinstance(recipe, AlignmentRecipe) else ()),
+        *(check_anticipation(recipe, where) if isinstance(recipe, AnticipationRecipe) else ()),
     ]
+
+
+def _in_words(recipe: Recipe) -> TypeGuard[RecognitionRecipe]:
+    return isinstance(recipe, RecognitionRecipe) and recipe.mode == "zero_shot"
 
 
 def _encoder_findings(recipe: Recipe, where: str) -> list[Finding]:
     if recipe.encoder is None:  # features are given
         return []
     name = recipe.encoder.removeprefix("untrained:")
-    if ":" in name:  # anyone's own module:fn
+    if ":" in name or Path(name).exists():  # anyone's own module:fn, file or folder
         return []
     known = {info.name: info for info in list_encoders()}
     if name not in known:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from actionspace.alignment.recipe import AlignmentRecipe
@@ -18,7 +19,7 @@ def check_alignment(recipe: AlignmentRecipe, where: str) -> list[Finding]:
         where: the file or name that findings give.
     """
     stops = [Finding("error", "features", text, where) for text in _stops(recipe)]
-    return [*stops, *_weights(recipe, where), *_labels(recipe, where)]
+    return [*stops, *_weights(recipe, where), *_map(recipe, where), *_labels(recipe, where)]
 
 
 def _stops(recipe: AlignmentRecipe) -> Iterator[str]:
@@ -46,6 +47,29 @@ def _weights(recipe: AlignmentRecipe, where: str) -> Iterator[Finding]:
         yield Finding("warning", "weights", message, where)
 
 
+def _map(recipe: AlignmentRecipe, where: str) -> Iterator[Finding]:
+    if recipe.evaluation.map == "umap" and find_spec("umap") is None:
+        message = (
+            "evaluation.map=umap needs umap-learn (pip install 'actionspace[umap]'); without it "
+            "the report shows principal components."
+        )
+        yield Finding("warning", "evaluation", message, where)
+
+
+def _kinds(recipe: AlignmentRecipe, heads: Sequence[str], where: str) -> Iterator[Finding]:
+    by, groups = recipe.evaluation.by, recipe.sampling.batch_by
+    for option, column in (("evaluation.by", by), ("sampling.batch_by", groups)):
+        if column is not None and column not in heads:
+            message = f"{option}: the manifest has no label column '{column}'."
+            yield Finding("error", "labels", message, where)
+    if recipe.compares and by is not None and groups is None:
+        message = (
+            f"the loss {recipe.loss.name} compares videos with each other, and those of several "
+            f"'{by}' are drawn together; say sampling.batch_by={by}."
+        )
+        yield Finding("warning", "sampling", message, where)
+
+
 def _labels(recipe: AlignmentRecipe, where: str) -> Iterator[Finding]:
     if recipe.data is None or not Path(recipe.data).exists():
         return
@@ -56,6 +80,7 @@ def _labels(recipe: AlignmentRecipe, where: str) -> Iterator[Finding]:
     except ActionspaceError as e:
         yield Finding("error", "data", str(e), where)
         return
+    yield from _kinds(recipe, events.heads, where)
     if recipe.column in events.heads:
         return
     if recipe.loss.name == "classification":

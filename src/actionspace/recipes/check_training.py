@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from actionspace.alignment.recipe import AlignmentRecipe
+from actionspace.anticipation.recipe import AnticipationRecipe
 from actionspace.datasets.check import Finding
 from actionspace.errors import ActionspaceError, did_you_mean
 from actionspace.localization.recipe import LocalizationRecipe
@@ -74,6 +75,8 @@ def _futile(recipe: Recipe) -> Iterator[str]:
 def _metrics(recipe: Recipe) -> tuple[str, ...]:
     if isinstance(recipe, AlignmentRecipe):
         return ("kendall_tau",)
+    if isinstance(recipe, AnticipationRecipe):
+        return ("mean_topk_recall", "top1_accuracy")
     if isinstance(recipe, LocalizationRecipe):
         config = recipe.evaluation
         if recipe.model.head == "points":

@@ -14,6 +14,7 @@ from actionspace.recognition.encode import Encoding
 from actionspace.recognition.epic import challenge_section
 from actionspace.recognition.infer import Mode, infer
 from actionspace.recognition.measure import measure
+from actionspace.recognition.observed import parse_shares
 from actionspace.recognition.probe import Average, Probe, load_probes
 from actionspace.recognition.recipe import RecognitionRecipe
 from actionspace.training.predictions import (
@@ -41,6 +42,8 @@ def evaluate(
     bootstrap: int | None = None,
     weights: str | None = None,
     device: str | None = None,
+    observed: str | float | Sequence[float] | None = None,
+    clips: int | None = None,
 ) -> dict[str, Any]:
     """Return the metrics of a run or of a predictions folder and write them to ``metrics.json``.
 
@@ -57,12 +60,19 @@ def evaluate(
         features: store to use instead of the encoder.
         bootstrap: resamples for the intervals; None = the recipe's.
         weights, device: where the encoder's weights are and where it runs, if not as in the recipe.
+        observed: also measure early recognition, of a run: shares of each event that are seen, as
+            ``"0.1:1.0:0.1"``; the curve is ``observed`` in the metrics and in the report.
+        clips: of early recognition, see :meth:`.observed.Observed.curve`.
 
     Raises:
         RunError: the target is neither, or its encoder cannot be had.
         DataError: the manifest has no such split or no truth.
+        UsageError: ``observed`` of predictions, of folds, or of features of another make.
     """
     path = target.path if isinstance(target, Run) else Path(target)
+    if observed is not None:
+        shares = parse_shares(observed)
+        _check_observable(path, data)
     if is_predictions(path):
         return _evaluate_folder(path, data, split, average, bootstrap)
     run = Run.open(path)
@@ -91,8 +101,60 @@ def evaluate(
     )
     if name == FOLDS and "folds" in run.metrics:
         metrics["folds"] = run.metrics["folds"]
+    if observed is not None:
+        metrics["observed"] = _early(run, recipe, data, name, shares, clips, average, bootstrap)
     run.write_metrics(metrics)
+    if observed is not None:
+        from actionspace.report.html import write_report
+
+        write_report(run.path)
     return metrics
+
+
+def _check_observable(path: Path, data: str | os.PathLike[str] | Events | None) -> None:
+    if is_predictions(path):
+        raise UsageError(
+            f"{path} holds predictions; early recognition looks at the videos again: name the run."
+        )
+    run = Run.open(path)
+    if not (run.labels.get("encoder") or {}).get("name"):
+        raise UsageError(
+            f"{path} was trained on features of another make. Early recognition cuts clips anew, "
+            "so it needs the encoder."
+        )
+    if data is None and run.config.get("folds"):
+        raise UsageError(
+            f"{path} was trained with folds, and the head that stayed has learnt from all of its "
+            "videos. Give others as data=, or train on splits."
+        )
+
+
+def _early(
+    run: Run,
+    recipe: RecognitionRecipe,
+    data: str | os.PathLike[str] | Events | None,
+    split: str,
+    shares: Sequence[float],
+    clips: int | None,
+    average: Average | None,
+    bootstrap: int | None,
+) -> list[dict[str, Any]]:
+    from actionspace.recognition.observed import observed_curve
+
+    config = recipe.evaluation
+    events = same_splits(manifest.load(*_manifest(run, recipe, data)), recipe)
+    return observed_curve(
+        load_probes(run),
+        encoding_of(run, recipe),
+        events,
+        shares,
+        split=split,
+        average=average or config.average,
+        clips=clips,
+        bootstrap=config.bootstrap if bootstrap is None else bootstrap,
+        confidence=config.confidence,
+        unseen=config.unseen,
+    )
 
 
 def _kept(run: Run, split: str) -> Path:
@@ -235,6 +297,7 @@ def _manifest(
 
 def same_splits(events: Events, recipe: RecognitionRecipe) -> Events:
     """Make the splits that training made, where the manifest has none (same seed, same splits)."""
-    if events.videos["split"].notna().any() or recipe.folds:
+    made = not (recipe.folds or recipe.mode == "zero_shot")
+    if events.videos["split"].notna().any() or not made:
         return events
     return manifest.with_splits(events, recipe.split, lambda _: None)

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from actionspace.errors import ActionspaceError, RunError
 from actionspace.report import provenance
+from actionspace.report.alignment_view import AlignmentView, alignment_view
+from actionspace.report.alignment_view import lead as alignment_lead
 from actionspace.report.calibration_view import CalibrationView, calibration_view
 from actionspace.report.curves import Chart, curves
 from actionspace.report.figures_svg import shorten
 from actionspace.report.head_view import Found, HeadView, head_view, split_name
 from actionspace.report.measures import Measure, measures
+from actionspace.report.observed_view import observed_charts
 
 if TYPE_CHECKING:
     from actionspace.events.table import Events
@@ -34,7 +37,9 @@ class Context:
     together: tuple[Measure, ...]
     heads: tuple[HeadView, ...]
     curves: tuple[Chart, ...]
+    observed: tuple[Chart, ...]
     calibration: CalibrationView | None
+    alignment: AlignmentView | None
     best_epoch: int | None
     notes: tuple[str, ...]
     facts: tuple[provenance.Facts, ...]
@@ -64,20 +69,24 @@ def gather(
     more, bad = _read_all([(p.name, p) for p in predictions])
     charts, torn = _curves(run)
     calibration, damaged = _calibration(run)
-    warnings += torn + damaged + unreadable + bad + _few_groups(metrics)
+    aligned, broken = _alignment(run, metrics)
+    warnings += torn + damaged + broken + unreadable + bad + _few_groups(metrics)
     shown = [*more.values(), *own.values()]
     names = _heads(config, [*own.values(), *more.values()])
     found = Found(run, config, metrics, _metrics_beside(predictions), own, shown, events, truth)
     heads = [head_view(found, name, several=len(names) > 1) for name in names]
     return Context(
         title=title or _title(run_dir),
-        lead=" ".join(view.lead for view in heads if view.lead),
+        lead=" ".join(view.lead for view in heads if view.lead)
+        or (alignment_lead(metrics) if aligned else ""),
         tags=_tags(config, environment, metrics),
         confidence=_confidence(metrics),
         together=tuple(_together(metrics, names)) if len(names) > 1 else (),
         heads=tuple(heads),
         curves=charts,
+        observed=observed_charts(metrics),
         calibration=calibration,
+        alignment=aligned,
         best_epoch=environment.get("best_epoch"),
         notes=tuple(str(note) for note in environment.get("notes") or ()),
         facts=tuple(provenance.facts(config, environment, metrics)),
@@ -113,6 +122,13 @@ def _calibration(run: Run) -> tuple[CalibrationView | None, list[str]]:
         return None, [f"How the run is calibrated is not shown: {e}"]
 
 
+def _alignment(run: Run, metrics: Mapping[str, Any]) -> tuple[AlignmentView | None, list[str]]:
+    try:
+        return alignment_view(run.path, metrics), []
+    except ActionspaceError as e:
+        return None, [f"The map of embeddings is not shown: {e}"]
+
+
 def _curves(run: Run) -> tuple[tuple[Chart, ...], list[str]]:
     try:
         return curves(run.path / "metrics.csv"), []
@@ -145,7 +161,7 @@ def _read_all(folders: Sequence[tuple[str, Path]]) -> tuple[dict[str, Prediction
 def _heads(config: Mapping[str, Any], many: Sequence[Predictions]) -> list[str]:
     """Return the heads that are shown: those the run was trained on, as far as predicted."""
     about = config.get("head")
-    wanted = about.get("column", "label") if isinstance(about, Mapping) else "label"
+    wanted = (about if isinstance(about, Mapping) else config).get("column") or "label"
     columns = [wanted] if isinstance(wanted, str) else list(wanted)
     heads = list(dict.fromkeys(h for p in many for h in p.labels.get("heads", {})))
     return [c for c in columns if c in heads or not heads] or heads[:1]

@@ -27,7 +27,7 @@ LOSS = "loss"
 
 @dataclass(frozen=True)
 class Series:
-    """One curve: ``points`` are (epochs done, value), in order."""
+    """One curve: ``points`` are (position along the axis, value), in order."""
 
     name: str
     points: tuple[tuple[float, float], ...]
@@ -36,11 +36,19 @@ class Series:
 
 @dataclass(frozen=True)
 class Chart:
-    """Curves that share a scale; ``unit`` is ``%`` where shares are given in per cent."""
+    """Curves that share a scale.
+
+    Attributes:
+        title: what the values are.
+        series: the curves.
+        unit: ``%`` where shares are given in per cent.
+        along: what the horizontal axis counts, from 0.
+    """
 
     title: str
     series: tuple[Series, ...]
     unit: str = ""
+    along: str = "epoch"
 
 
 def curves(path: Path) -> tuple[Chart, ...]:

@@ -1,4 +1,4 @@
-"""Learning curves as inline SVG, in the manner of :mod:`figures_svg`.
+"""Curves over epochs, or over another count, as inline SVG, in the manner of :mod:`figures_svg`.
 
 Horizontal positions are percentages of the width; the lines lie in a nested drawing that stretches
 with the page while their strokes keep their width.
@@ -37,7 +37,7 @@ def ticks(low: float, high: float, most: int = 5, *, whole: bool = False) -> lis
 
 
 def learning_curves(chart: Chart, *, best: float | None = None) -> str:
-    """Draw one chart over epochs.
+    """Draw one chart over epochs, or what else it runs along.
 
     Args:
         chart: the curves.
@@ -58,14 +58,14 @@ def learning_curves(chart: Chart, *, best: float | None = None) -> str:
         return GUTTER + (1 - GUTTER) * x / end
 
     parts = [_level(y, up(y), chart.unit) for y in scale]
-    parts.append(f'<text class="tick" x="0" y="{TOP + PLOT + 18}">epoch</text>')
+    parts.append(f'<text class="tick" x="0" y="{TOP + PLOT + 18}">{esc(chart.along)}</text>')
     parts += [_epoch(x, along(x)) for x in ticks(0, end, 8, whole=end >= 1) if x <= end]
     if best is not None and 0 <= best <= end:
         parts.append(_best(best, along(best)))
     parts += [_line(series, end, start, stop) for series in chart.series]
     for series in chart.series:
         if len(series.points) <= MOST_MARKS:
-            parts += [_mark(series, x, y, along(x), up(y), chart.unit) for x, y in series.points]
+            parts += [_mark(chart, series, x, y, along(x), up(y)) for x, y in series.points]
     return (
         f'<svg class="chart" role="img" width="100%" height="{TOP + PLOT + AXIS}" '
         f'aria-label="{esc(summary(chart))}">{"".join(parts)}</svg>'
@@ -79,7 +79,8 @@ def summary(chart: Chart) -> str:
         f"{_number(s.points[-1][1], chart.unit)}"
         for s in chart.series
     )
-    return f"{chart.title} over epochs: {ends}."
+    over = "epochs" if chart.along == "epoch" else chart.along
+    return f"{chart.title} over {over}: {ends}."
 
 
 def _number(value: float, unit: str) -> str:
@@ -126,8 +127,8 @@ def _path(points: Sequence[tuple[float, float]]) -> str:
     return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
 
 
-def _mark(series: Series, x: float, y: float, share: float, height: float, unit: str) -> str:
-    title = f"{series.name}, epoch {x:g}: {_number(y, unit)}"
+def _mark(chart: Chart, series: Series, x: float, y: float, share: float, height: float) -> str:
+    title = f"{series.name}, {chart.along} {x:g}: {_number(y, chart.unit)}"
     return (
         f'<circle class="mark {colour(series.colour)}" cx="{percent(share)}" cy="{height:.1f}" '
         f'r="3.5"><title>{esc(title)}</title></circle>'

@@ -62,30 +62,51 @@ def write_report(
 
 def render(context: Context) -> str:
     """Return the page for a gathered context."""
+    return fill("template.html.j2", c=context)
+
+
+def fill(template: str, **values: Any) -> str:
+    """Return a page from one of the templates beside this module."""
     from markupsafe import Markup
 
     from actionspace import __version__
 
     style, script = _asset("report.css"), _asset("report.js")
-    page = _template().render(
-        c=context,
-        style=Markup(style),
-        script=Markup(script),
-        policy=_policy(style, script),
-        version=__version__,
+    page = (
+        _environment()
+        .get_template(template)
+        .render(
+            **values,
+            style=Markup(style),
+            script=Markup(script),
+            policy=_policy(style, script),
+            version=__version__,
+        )
     )
     return page.encode("utf-8", errors="replace").decode("utf-8")
 
 
 @functools.cache
-def _template() -> jinja2.Template:
-    """Return the page to be filled in, compiled once per process."""
+def _environment() -> jinja2.Environment:
+    """Return what fills in pages; they are compiled once per process."""
     import jinja2
 
-    from actionspace.report import curves_svg, figures_svg, reliability_svg, timeline_svg
+    from actionspace.report import (
+        curves_svg,
+        embedding_map_svg,
+        figures_svg,
+        leaderboard_svg,
+        reliability_svg,
+        time_curves_svg,
+        timeline_svg,
+    )
 
     environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.FunctionLoader(_asset),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
     )
     drawings = (
         figures_svg.interval_bar,
@@ -95,6 +116,11 @@ def _template() -> jinja2.Template:
         timeline_svg.timeline,
         curves_svg.learning_curves,
         reliability_svg.reliability_diagram,
+        embedding_map_svg.embedding_map,
+        embedding_map_svg.time_key,
+        time_curves_svg.time_curves,
+        leaderboard_svg.cost_chart,
+        leaderboard_svg.shots_chart,
     )
     environment.globals |= {f.__name__: _markup(f) for f in drawings}
     environment.globals |= {
@@ -105,7 +131,7 @@ def _template() -> jinja2.Template:
         "lane_labels": _lane_labels,
     }
     environment.filters["soft"] = _soft
-    return environment.from_string(_asset("template.html.j2"))
+    return environment
 
 
 def _lane_labels(spans: Any) -> list[tuple[str, int]]:

@@ -26,6 +26,10 @@ NAMES = {
     "frame_f1": "Frame F1",
     "cohen_kappa": "Cohen’s kappa",
     "edit_score": "Edit score",
+    "kendall_tau": "Kendall’s tau",
+    "kendalls_tau_train": "Kendall’s tau of the training videos",
+    "phase_accuracy": "Phase accuracy",
+    "progression_r2": "Progression R²",
 }
 MEANS = {
     "top1_accuracy": "clips named right",
@@ -40,6 +44,10 @@ MEANS = {
     "cohen_kappa": "agreement beyond chance, at most 1",
     "segmental_f1@0.50": "bouts found with half of them overlapping or more",
     "edit_score": "order of the bouts, 0 to 100",
+    "kendall_tau": "do nearest frames of another video keep the order of time; at most 1",
+    "phase_accuracy": "frames whose phase a classifier on the embeddings tells",
+    "progression_r2": "how far the end of each phase is, by linear regression; at most 1",
+    "retrieval_ap@5": "of the 5 nearest frames of other videos, those of the same phase",
 }
 DETECTED = {
     "map": "how well detections of a class rank right ones before wrong ones, mean over overlaps",
@@ -48,7 +56,7 @@ DETECTED = {
     "boundary_coverage": "of events that are found; more says that intervals are too wide",
 }
 """What the measures of detections say."""
-NO_PERCENT = ("cohen_kappa", "kendall_tau", "edit_score", "mcc", "r2")
+NO_PERCENT = ("cohen_kappa", "kendall", "edit_score", "mcc", "r2", "phase_progression")
 
 
 @dataclass(frozen=True)
@@ -137,6 +145,8 @@ def name_of(key: str) -> str:
     if found := re.fullmatch(r"(map|recall(\d+)x)@([\d.]+)", key):
         what = f"Recall@{found[2]}x" if found[2] else "mAP"
         return f"{what} at overlap {found[3]}"
+    if found := re.fullmatch(r"(?:retrieval_ap|AP)@(\d+)", key):
+        return f"Retrieval AP@{found[1]}"
     if found := re.fullmatch(r"point_ap@([\d.]+)([sf])", key):
         return f"mAP within {found[1]} {'s' if found[2] == 's' else 'frames'}"
     text = re.sub(r"\btop(\d)", r"top-\1", key.replace("_", " ").replace("f1", "F1"))

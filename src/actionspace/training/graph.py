@@ -18,24 +18,27 @@ from actionspace.errors import RunError
 from actionspace.training.graph_files import META
 
 OPSET = 20
+BATCHES = {0: "batch"}
+"""The axes that are free where a file takes any number of samples."""
 
 
 def trace(
-    module: nn.Module, example: Sequence[Tensor], what: str, *, batches: bool = True
+    module: nn.Module, example: Sequence[Tensor], what: str, *, free: Mapping[int, str] = BATCHES
 ) -> ExportedProgram:
     """Return the graph of a module.
 
     Args:
         module: takes tensors.
-        example: such tensors; of two samples, if ``batches``.
+        example: such tensors; longer than 1 along axes that are free.
         what: names the module in messages.
-        batches: the first axis of each may have any size; else all sizes are those of the example.
+        free: axes of each tensor that may have any size, with a name; the others keep that of the
+            example.
 
     Raises:
         RunError: the module does something that cannot be written down as a graph.
     """
-    batch = torch.export.Dim("batch")
-    shapes = tuple({0: batch} for _ in example) if batches else None
+    axes = {axis: torch.export.Dim(name) for axis, name in free.items()}
+    shapes = tuple(axes for _ in example) if axes else None
     try:
         # On failure torch prints the whole graph; the message has what matters.
         with torch.no_grad(), contextlib.redirect_stderr(io.StringIO()):
@@ -66,7 +69,7 @@ def write_onnx(
     outputs: Sequence[str],
     what: str,
     *,
-    batches: bool = True,
+    free: Mapping[int, str] = BATCHES,
 ) -> None:
     """Write one ``.onnx`` file with the weights in it.
 
@@ -76,7 +79,7 @@ def write_onnx(
         about: goes into its metadata.
         inputs, outputs: their names.
         what: names the module in messages.
-        batches: as it was traced.
+        free: as it was traced.
 
     Raises:
         RunError: ONNX has no counterpart of an operation, or the file would be too large.
@@ -91,7 +94,7 @@ def write_onnx(
                 opset_version=OPSET,
                 input_names=list(inputs),
                 output_names=list(outputs),
-                dynamic_shapes=tuple({0: "batch"} for _ in inputs) if batches else None,
+                dynamic_shapes=tuple(dict(free) for _ in inputs) if free else None,
                 custom_translation_table={
                     torch.ops.aten._adaptive_avg_pool3d.default: _average_pool
                 },

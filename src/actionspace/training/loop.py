@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+import numpy as np
 import torch
 
 from actionspace.errors import DataError, Interrupted, RunError
@@ -34,7 +35,7 @@ from actionspace.training.records import Records, learning_rates
 from actionspace.training.run import Run
 from actionspace.training.signals import StopRequest, stop_requested
 from actionspace.training.stepper import Stepper
-from actionspace.training.task import Task
+from actionspace.training.task import Grouped, Task
 from actionspace.training.team import Team
 
 log = logging.getLogger("actionspace")
@@ -126,8 +127,9 @@ class _Loop:
         self.task, self.config, self.machine, self.team = task, config, machine, team
         self.asked = asked
         self.progress = Progress()
-        self.samples = len(task.train)
-        self.steps = _count_steps(self.samples, config)
+        self.groups = task.train.step_groups if isinstance(task.train, Grouped) else None
+        self.steps = len(self._batches(0))
+        self._refuse_nothing(len(task.train))
         if config.activation_checkpointing:
             checkpoint_activations(task.model)
         model = machine.place(task.model, config)
@@ -206,14 +208,8 @@ class _Loop:
 
     def _epoch(self) -> None:
         config, at = self.config, self.progress
-        order = plan.epoch_order(self.samples, config.seed, at.epoch, shuffle=config.shuffle)
         steps = plan.epoch_steps(
-            order,
-            config.batch_size,
-            self.micro,
-            rank=self.machine.rank,
-            world=self.machine.world,
-            drop_last=config.drop_last,
+            self._batches(at.epoch), self.micro, rank=self.machine.rank, world=self.machine.world
         )[at.step :]
         self.task.set_training(self.task.model)
         loader = self.feeder.loader(self.task.train)
@@ -234,6 +230,18 @@ class _Loop:
         self.keeper.keep_epoch(at.epoch)
         at.done = at.done or last
         self._save()
+
+    def _batches(self, epoch: int) -> list[np.ndarray]:
+        config = self.config
+        return plan.epoch_batches(
+            len(self.task.train),
+            config.batch_size,
+            config.seed,
+            epoch,
+            shuffle=config.shuffle,
+            drop_last=config.drop_last,
+            groups=self.groups,
+        )
 
     def _evaluate(self) -> None:
         at, config = self.progress, self.config
@@ -290,6 +298,13 @@ class _Loop:
             return RunError(f"{error} {self.keeper.message}")
         return error
 
+    def _refuse_nothing(self, samples: int) -> None:
+        if not self.steps:
+            raise DataError(
+                f"{samples} training samples do not make one step of {self.config.batch_size}; "
+                "lower training.batch_size or set training.drop_last=false."
+            )
+
     @property
     def _total(self) -> int:
         return self.config.epochs * self.steps
@@ -318,16 +333,6 @@ class _Loop:
             "total_parameters": total,
         }
         return Outcome(at, facts, self.notes, self.feeder.skipped(), self.team.is_main)
-
-
-def _count_steps(samples: int, config: TrainingConfig) -> int:
-    steps = plan.steps_per_epoch(samples, config.batch_size, drop_last=config.drop_last)
-    if not steps:
-        raise DataError(
-            f"{samples} training samples do not make one step of {config.batch_size}; lower "
-            "training.batch_size or set training.drop_last=false."
-        )
-    return steps
 
 
 def _deciding(config: TrainingConfig) -> dict[str, Any]:

@@ -81,7 +81,7 @@ class Machine:
     def place(self, model: nn.Module, config: TrainingConfig) -> nn.Module:
         """Return the model on the device, compiled and wrapped as asked; ``model`` is changed."""
         model.to(self.device)
-        if config.sync_batchnorm and self.world > 1:
+        if config.sync_batchnorm and self.world > 1 and self.device.type == "cuda":
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         if config.compile:
             model.compile()  # in place: the names of its weights stay
@@ -151,6 +151,11 @@ def set_up(model: nn.Module, config: TrainingConfig, device: str = "auto") -> Ma
             f"{world} processes ({accelerator.distributed_type.value.lower()}); a step has "
             f"{config.batch_size} samples in all."
         )
+        if config.sync_batchnorm and chosen.type != "cuda":
+            notes.append(
+                f"training.sync_batchnorm: PyTorch shares batch statistics on GPUs only; on "
+                f"{chosen.type} each process has its own."
+            )
     precision = _precision(config.precision, chosen, notes)
     scaler = torch.amp.GradScaler(chosen.type) if precision == "float16" else None
     return Machine(accelerator, chosen, precision, scaler, tuple(notes))

@@ -65,7 +65,7 @@ class TrainingConfig(Config):
     compile: bool = False
     """Compile the model with torch.compile."""
     sync_batchnorm: bool = False
-    """Share batch statistics between processes (BatchNorm only)."""
+    """Share batch statistics between processes (BatchNorm only, and on GPUs only)."""
     seed: int = 0
     """Seed of initial weights, order, augmentation and dropout."""
     deterministic: bool = False

@@ -1,8 +1,9 @@
 """Which process sees which sample in which step: a function of seed and epoch, nothing else.
 
-The samples of one optimiser step are the same whatever the number of processes. Each process takes
-every ``world``-th of them, cut into forward passes; all processes make the same number of passes in
-a step, so that gradients can be averaged: where samples run out, a pass is a *filler*.
+The samples of one optimiser step are the same whatever the number of processes; where samples have
+groups (videos of one action), they are of one. Each process takes every ``world``-th of them, cut
+into forward passes; all processes make the same number of passes in a step, so that gradients can
+be averaged: where samples run out, a pass is a *filler*.
 """
 
 from __future__ import annotations
@@ -46,29 +47,51 @@ def steps_per_epoch(n: int, batch_size: int, *, drop_last: bool = False) -> int:
     return n // batch_size if drop_last else -(-n // batch_size)
 
 
-def epoch_steps(
-    order: np.ndarray,
+def epoch_batches(
+    n: int,
     batch_size: int,
-    micro_batch_size: int,
+    seed: int,
+    epoch: int,
     *,
-    rank: int = 0,
-    world: int = 1,
+    shuffle: bool = True,
     drop_last: bool = False,
-) -> list[Step]:
-    """Cut an epoch's order into the steps of one process.
+    groups: np.ndarray | None = None,
+) -> list[np.ndarray]:
+    """Return the samples of each step of an epoch, over all processes (int64 ``[<= batch_size]``).
 
     Args:
-        order: sample numbers ``[n]`` in the order of the epoch, the same on every process.
-        batch_size: samples per step, over all processes.
-        micro_batch_size: samples per forward pass of one process.
-        rank: number of this process.
-        world: number of processes.
-        drop_last: leave out a last step that is not full.
+        n: samples.
+        batch_size: of a step.
+        seed, epoch: of the order.
+        shuffle: else the samples in order.
+        drop_last: leave out steps that are not full.
+        groups: number of each sample's group, int64 ``[n]``; None = all samples are of one. The
+            last step of a group is filled up with its first samples in the order of the epoch, so
+            that only a group smaller than a step makes one that is not full.
     """
-    count = steps_per_epoch(len(order), batch_size, drop_last=drop_last)
+    order = epoch_order(n, seed, epoch, shuffle=shuffle)
+    if groups is None:
+        count = steps_per_epoch(n, batch_size, drop_last=drop_last)
+        return [order[k * batch_size : (k + 1) * batch_size] for k in range(count)]
+    batches = []
+    for group in np.unique(groups):
+        members = order[groups[order] == group]
+        full = -(-len(members) // batch_size) * batch_size
+        filled = np.concatenate([members, members[: full - len(members)]])
+        filled = filled if len(members) >= batch_size else members
+        batches += [filled[k : k + batch_size] for k in range(0, len(filled), batch_size)]
+    batches = [batch for batch in batches if len(batch) == batch_size or not drop_last]
+    # Another stream of numbers than that of the samples.
+    places = np.random.default_rng((seed, epoch, 1)).permutation(len(batches))
+    return [batches[k] for k in places] if shuffle else batches
+
+
+def epoch_steps(
+    batches: Sequence[np.ndarray], micro_batch_size: int, *, rank: int = 0, world: int = 1
+) -> list[Step]:
+    """Return one process's share of the steps of an epoch, see :func:`epoch_batches`."""
     steps = []
-    for k in range(count):
-        samples = order[k * batch_size : (k + 1) * batch_size]
+    for samples in batches:
         mine = samples[rank::world]
         wanted = -(-len(samples[::world]) // micro_batch_size)  # passes of the fullest process
         cut = [mine[i : i + micro_batch_size] for i in range(0, len(mine), micro_batch_size)]

@@ -23,6 +23,9 @@ class RowsConfig(Config):
     hop: PositiveInt | None = None
     """Frames between two rows; empty = half of what a row spans. A moment cannot be told better
     than its rows are dense."""
+    tokens: Literal["time"] | None = None
+    """``time``: each time step of the encoder is a row of its own, finer than clips; these then
+    follow one another, with a ``hop`` of what one spans. Empty = a row is a clip."""
     fps: float | None = Field(default=None, gt=0)
     """Frames per second at which all of these count; empty = the encoder's, which may be the
     video's own."""

@@ -35,7 +35,7 @@ STATES = ("state.pt", "state-before.pt")
 """What a training is resumed from: the newest state and the one before it."""
 STALE = (
     *("environment.json", "metrics.json", "metrics.csv", "report.html", "ema.safetensors"),
-    *("encoder.safetensors", "calibration.json"),
+    *("encoder.safetensors", "calibration.json", "overview.json"),
     *STATES,
 )
 STALE_FOLDERS = ("predictions", "tensorboard", "checkpoints", "wandb", "folds", "adapter")

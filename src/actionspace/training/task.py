@@ -46,6 +46,14 @@ class Table(Protocol):
         """Return the batch of some samples, int64 ``[B]``: tensors, nested as in a collated one."""
 
 
+@runtime_checkable
+class Grouped(Protocol):
+    """Samples of which a step sees those of one group only (videos of one action)."""
+
+    step_groups: np.ndarray | None
+    """Number of each sample's group, int64 ``[N]``; None = there are no groups."""
+
+
 #: What a task learns from, by number.
 Samples = Items | Table
 

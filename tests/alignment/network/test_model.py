@@ -108,6 +108,20 @@ def test_the_original_transformer_has_a_still_backbone(base: str) -> None:
     assert _learns(net)[1]
 
 
+@pytest.mark.parametrize("embedder", ["transformer", "conv", "vanilla"])
+@pytest.mark.parametrize("base", ["frozen", "bn", "all"])
+@pytest.mark.parametrize("compat", ["none", "carl"])
+def test_what_asks_for_a_gradient_has_one(embedder: str, base: str, compat: str) -> None:
+    """Data parallel training waits for each of them."""
+    net = network(embedder=embedder, train_base=base, compat=compat, l2_normalize=False).train()
+    net.freeze_idle()
+    out = net(clips(), project=True)
+    (out * torch.randn(out.shape)).sum().backward()
+    asked = {name for name, p in net.named_parameters() if p.requires_grad}
+    assert asked == {name for name, p in net.named_parameters() if p.grad is not None}
+    assert any(name.startswith("res_finetune") for name in asked) == (embedder != "conv")
+
+
 def test_stages_behind_the_backbone_always_learn() -> None:
     net = network().train()
     net(clips()).square().mean().backward()

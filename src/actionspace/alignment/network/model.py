@@ -113,6 +113,19 @@ class AlignmentNetwork(nn.Module):
             for parameter in module.parameters(recurse=False):
                 parameter.requires_grad_(kind == "all" or (kind == "bn" and norm))
 
+    def freeze_idle(self) -> None:
+        """Ask for no gradient of weights that can never have one, as data parallel training needs.
+
+        They are the last stage with embedder ``conv``, and a backbone that stands still though
+        ``train_base`` says otherwise (``compat``); the original's optimiser holds them, too.
+        """
+        if self.config.input == "features":
+            return
+        if self.still:
+            self.backbone.requires_grad_(False)
+        if self.config.embedder == "conv":
+            self.res_finetune.requires_grad_(False)
+
     @property
     def still(self) -> bool:
         """Whether the backbone changes nothing while training: no weights, no statistics."""
@@ -148,7 +161,22 @@ class AlignmentNetwork(nn.Module):
             UsageError: ``x`` is of another shape; there is no classifier.
         """
         self._check(x)
-        out: Tensor = self.embed(self.frame_features(x), mask)
+        return self.of_features(self.frame_features(x), mask, project=project, classify=classify)
+
+    def of_features(
+        self,
+        features: Tensor,
+        mask: Tensor | None = None,
+        *,
+        project: bool = False,
+        classify: bool = False,
+    ) -> Tensor:
+        """Return what :meth:`forward` does, of what :meth:`frame_features` gave.
+
+        Raises:
+            UsageError: there is no classifier.
+        """
+        out: Tensor = self.embed(features, mask)
         if project and self.config.projection:
             out = F.normalize(self.ssl_projection(out), dim=-1)
         elif self.config.l2_normalize:
@@ -169,7 +197,7 @@ class AlignmentNetwork(nn.Module):
         if self.config.input == "features":
             return x
         blocks = torch.split(x, self._block(x.shape[1]), dim=1)
-        return torch.cat([self._encode(block) for block in blocks], dim=1)
+        return torch.cat([self.encode_pictures(block) for block in blocks], dim=1)
 
     def _block(self, length: int) -> int:
         """Return how many frames of each video go through the ResNet at a time.
@@ -180,7 +208,8 @@ class AlignmentNetwork(nn.Module):
         whole = self.config.embedder != "transformer" and self.training
         return length if whole else self.config.frames_per_batch
 
-    def _encode(self, x: Tensor) -> Tensor:
+    def encode_pictures(self, x: Tensor) -> Tensor:
+        """Return what goes into the embedder, of all pictures ``[B, S, 3, H, W]`` at a time."""
         pictures = x.flatten(0, 1)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.still):
             maps = self.backbone(pictures)

@@ -14,9 +14,11 @@ def places(length: int, train_length: int | None = None) -> Tensor:
         train_length: the places are those of a clip of so many frames, stretched or compressed, so
             that first and last frame keep theirs; None = 0, 1, 2 ...
     """
-    if train_length is None or train_length == length:
-        return torch.arange(length, dtype=torch.float64)
-    return torch.linspace(0, train_length - 1, length, dtype=torch.float64)
+    numbers = torch.arange(length, dtype=torch.float64)
+    if train_length is None:
+        return numbers
+    # In tensors, so that the graph of an exported network takes clips of any length.
+    return numbers * (train_length - 1) / numbers[-1].clamp(min=1)
 
 
 def sinusoids(places: Tensor, dim: int) -> Tensor:

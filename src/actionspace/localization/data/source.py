@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from actionspace.features.joined import JoinedFeatures, Source, durations_of, listed_features
+from actionspace.features.token_rows import one_vector
 
 if TYPE_CHECKING:
     from actionspace.events.table import Events
@@ -69,15 +70,6 @@ def open_source(
         when = {"duration": durations_of(events)}
     if not places:
         return listed_features(events, **when, array=files.array, transpose=files.transpose)
-    parts = [
-        open_features(
-            place,
-            **when,
-            array=files.array,
-            transpose=files.transpose,
-            prefix=files.prefix,
-            suffix=files.suffix,
-        )
-        for place in places
-    ]
+    how = {name: getattr(files, name) for name in ("array", "transpose", "prefix", "suffix")}
+    parts = [one_vector(open_features(p, **when, **how), timeline=True) for p in places]
     return parts[0] if len(parts) == 1 else JoinedFeatures(parts)

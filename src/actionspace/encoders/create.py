@@ -12,6 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from actionspace.encoders.hf_create import hf_encoder, is_hf
+from actionspace.encoders.hf_files import status
+from actionspace.encoders.hf_published import HF_ENTRIES
+from actionspace.encoders.licences import check_licence
 from actionspace.encoders.own import own_encoder
 from actionspace.encoders.published import NETWORKS, WEIGHTS
 from actionspace.encoders.reading import Checkpoint, network_class, read_checkpoint
@@ -41,6 +45,7 @@ class EncoderInfo:
         licence: of the weights.
         weights: whether they are at hand.
         note: what it is.
+        gate: why the licence must be accepted first: ``non-commercial``, ``gated`` or ``""``.
     """
 
     name: str
@@ -51,6 +56,7 @@ class EncoderInfo:
     licence: str
     weights: str
     note: str
+    gate: str = ""
 
     @property
     def input(self) -> str:
@@ -69,8 +75,22 @@ def list_encoders(pattern: str = "*") -> list[EncoderInfo]:
         note = "random weights (or weights=FILE)"
         infos.append(_info(name, architecture, architecture.clip, "", "untrained", note))
     for entry in WEIGHTS:
-        status, clip = weights_status(entry), entry.clip
-        infos.append(_info(entry.name, entry.architecture, clip, entry.licence, status, entry.note))
+        there, clip = weights_status(entry), entry.clip
+        infos.append(_info(entry.name, entry.architecture, clip, entry.licence, there, entry.note))
+    infos += [
+        EncoderInfo(
+            name=e.name,
+            parameters=e.parameters,
+            multiply_adds=e.multiply_adds,
+            dim=e.dim,
+            clip=e.clip,
+            licence=e.licence,
+            weights=status(e.repository),
+            note=e.note,
+            gate=e.gate,
+        )
+        for e in HF_ENTRIES
+    ]
     return [info for info in infos if fnmatch.fnmatch(info.name, pattern)]
 
 
@@ -117,23 +137,27 @@ def create_encoder(
     clip: ClipSpec | None = None,
     lora_alpha: float | None = None,
     part: str | None = None,
+    accept_licence: bool = False,
     **options: Any,
 ) -> Encoder:
     """Make an encoder, in eval mode, on ``device``.
 
     Args:
         name: a name from :func:`list_encoders`; ``untrained:NAME`` for the same network with
-            random weights; a weight file of any known network and layout; or ``module:function``
+            random weights; a weight file of any known network and layout; a folder of a model of
+            transformers (``config.json`` with its weights); or ``module:function``
             (``file.py:function``) returning an :class:`~actionspace.encoders.encoder.Encoder`,
             or a module with attributes ``dim`` (channels of its output) and ``clip`` (a
             :class:`ClipSpec`).
-        weights: a weight file or the name of published weights, instead of the name's own.
+        weights: a weight file (of transformers' models their folder) or the name of published
+            weights, instead of the name's own.
         device: where it goes.
         seed: of random weights.
         clip: the clip it is fed, instead of the name's own.
         lora_alpha: of a ``weights`` file with adapters of the original LoRA code.
         part: of a ``weights`` file of V-JEPA: which encoder; see
             :func:`~actionspace.encoders.reading.read_checkpoint`.
+        accept_licence: accept the licence of weights that ask for it; see :mod:`.licences`.
         **options: passed to the backbone (``use_checkpoint=True``, ``drop_path_rate=0.1``, ...)
             or to the function.
 
@@ -154,6 +178,17 @@ def create_encoder(
         encoder = _starter(untrained, weights, seed, options)
     elif name == "logmel":
         encoder = _logmel(weights, options)
+    elif is_hf(bare):
+        with _seeded(seed):
+            encoder = hf_encoder(
+                bare,
+                untrained=untrained,
+                weights=weights,
+                seed=seed,
+                options=options,
+                accept_licence=accept_licence,
+            )
+        name = Path(name).resolve().name if Path(bare).is_dir() else name
     else:
         encoder = _known(bare, untrained, weights, seed, reading, options)
     encoder.name = name
@@ -210,6 +245,8 @@ def _known(
     arguments, read = architecture.options(), None
     if source is not None:
         path = obtain(source)
+        if source == name:
+            check_licence(name, licence, "")
         read = read_checkpoint(path, **reading)
         arguments |= {key: read.told[key] for key in read.told.keys() & arguments.keys()}
     with _seeded(seed):
@@ -282,7 +319,8 @@ def _check_options(factory: Any, options: dict[str, Any]) -> None:
 
 
 def _unknown(name: str) -> UsageError:
-    known = ["starter", "logmel", *NETWORKS, *(entry.name for entry in WEIGHTS)]
+    known = ["starter", "logmel", *NETWORKS]
+    known += [entry.name for entry in WEIGHTS] + [entry.name for entry in HF_ENTRIES]
     return UsageError(
         f"Unknown encoder '{name}'.{did_you_mean(name, known)} Known: {', '.join(known)}; "
         f"'{UNTRAINED}NAME' for random weights; your own as 'module:function'."

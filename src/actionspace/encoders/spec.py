@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from actionspace.video.transform import ResizeMode
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
@@ -22,7 +25,8 @@ class ClipSpec:
         short_side: the frame's shorter side before cropping, pixels.
         mean, std: normalisation of each channel in 0-255 units.
         geometry: ``center`` crops a square, ``full`` squeezes the whole frame into one.
-        resize: ``exact`` (as the original pipelines) or ``fast`` (inside the decoder).
+        resize: ``exact`` (as the original pipelines), ``fast`` (inside the decoder), or as a
+            published processor does it, see :mod:`actionspace.video.resize`.
         fps: nominal sampling rate the stride refers to; ``None`` = the video's own frames.
         input: what the clip shows: ``rgb`` pictures (3 channels), optical ``flow`` (2 channels, see
             :mod:`actionspace.video.flow`; use ``FLOW_SCALE``), or ``audio`` (the sound of the
@@ -36,7 +40,7 @@ class ClipSpec:
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     geometry: Literal["center", "full"] = "center"
-    resize: Literal["exact", "fast"] = "exact"
+    resize: ResizeMode = "exact"
     fps: float | None = None
     input: Literal["rgb", "flow", "audio"] = "rgb"
 
@@ -56,6 +60,10 @@ class ClipSpec:
     def span(self) -> int:
         """Frames of the video from a clip's first frame to just after its last one's stride."""
         return self.frames * self.stride
+
+    def resizing(self, how: ResizeMode) -> ResizeMode:
+        """Return how frames are resized where a recipe says ``how``: ``exact`` is its own way."""
+        return self.resize if how == "exact" and self.resize != "fast" else how
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as JSON-ready values."""

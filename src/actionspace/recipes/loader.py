@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from actionspace.alignment.recipe import AlignmentRecipe
+from actionspace.anticipation.recipe import AnticipationRecipe
 from actionspace.config import merge, parse, read_yaml
 from actionspace.errors import ConfigError, UsageError, did_you_mean
 from actionspace.localization.recipe import LocalizationRecipe
 from actionspace.recognition.recipe import RecognitionRecipe
 
-Recipe = RecognitionRecipe | LocalizationRecipe | AlignmentRecipe
+Recipe = RecognitionRecipe | LocalizationRecipe | AlignmentRecipe | AnticipationRecipe
 
 FOLDER = Path(__file__).parent
 TASKS: dict[str, type[Recipe]] = {
     "recognition": RecognitionRecipe,
     "localization": LocalizationRecipe,
     "alignment": AlignmentRecipe,
+    "anticipation": AnticipationRecipe,
 }
 
 

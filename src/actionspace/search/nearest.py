@@ -1,4 +1,4 @@
-"""The moments of a feature store that are most like one of its moments: exact search."""
+"""The moments of a feature store that are most like one of its moments, or like a text: exact."""
 
 from __future__ import annotations
 
@@ -63,9 +63,14 @@ class Moment:
 
 
 def nearest(
-    store: Source, query: Query, k: int = 12, *, apart: float = 2.0, elsewhere: bool = False
+    store: Source,
+    query: Query | NDArray[np.float32],
+    k: int = 12,
+    *,
+    apart: float = 2.0,
+    elsewhere: bool = False,
 ) -> list[Moment]:
-    """Return the moments most like one of a store's, the most similar first.
+    """Return the moments most like one of a store's, or most like a text; the most similar first.
 
     Every row is compared (cosine of the features, of several views their mean); the features of
     one video are in memory at a time. Of moments of one video that are less than ``apart`` seconds
@@ -73,22 +78,28 @@ def nearest(
 
     Args:
         store: features that were made in one way.
-        query: the row nearest to this moment is looked for.
+        query: the row nearest to this moment is looked for; or a vector of length 1 ``[D]`` in the
+            space of the features, see :func:`actionspace.encoders.text.text_encoder_of`.
         k: at most how many moments.
         apart: seconds between two moments of one video.
-        elsewhere: only in other videos.
+        elsewhere: only in other videos; a vector is of none.
 
     Raises:
-        UsageError: ``k`` below 1 or ``apart`` below 0.
+        UsageError: ``k`` below 1 or ``apart`` below 0; ``elsewhere`` with a vector.
         StoreError: the query's video has no features.
         DataError: the moment lies outside its video, or its features are zero or NaN.
     """
     if k < 1 or apart < 0:
         raise UsageError(f"k must be 1 or more and apart 0 or more; got {k} and {apart}.")
-    direction, middle = _direction(store.get(query.video), query)
+    if isinstance(query, Query):
+        direction, middle = _direction(store.get(query.video), query)
+    elif elsewhere:
+        raise UsageError("elsewhere leaves out the video of the query; a text is of no video.")
+    else:
+        direction, middle = query, 0.0
     best: list[Moment] = []
     for video in store.videos():
-        own = video == query.video
+        own = isinstance(query, Query) and video == query.video
         if own and elsewhere:
             continue
         found = store.get(video)

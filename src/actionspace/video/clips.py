@@ -198,7 +198,8 @@ def _refuse(stats: SweepStats, policy: Policy, index: FrameIndex) -> None:
 def _assemble(request: ClipRequest, held: dict[int, np.ndarray]) -> Clip:
     numbers = request.frames.tolist()
     views = {n: crop_resize(held[n], request.box, request.size, request.flip) for n in set(numbers)}
-    clip = np.empty((len(numbers), *views[numbers[0]].shape), np.uint8)
+    first = views[numbers[0]]
+    clip = np.empty((len(numbers), *first.shape), first.dtype)
     for t, number in enumerate(numbers):
         clip[t] = views[number]
     return Clip(request.key, clip)

@@ -14,11 +14,14 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from actionspace.errors import VideoError
 from actionspace.video.index import FrameIndex
 from actionspace.video.reader import DECODE_ERRORS, explain
+from actionspace.video.resize import resize_antialias
 from actionspace.video.transform import FrameTransform, resize_bilinear
 
 
 class Converter:
-    """Turns decoded frames of one file into uint8 ``[H, W, 3]`` RGB arrays after a transform.
+    """Turns decoded frames of one file into ``[H, W, 3]`` RGB arrays after a transform.
+
+    They are uint8, or float32 from 0 to 255 where the transform resizes in floats.
 
     The converters inside are made once per file: setting one up costs as much as using it. They
     run on one thread, so that the result does not depend on the number of cores.
@@ -46,6 +49,8 @@ class Converter:
             array = array[y : y + h, x : x + w]
         if self.transform.mode == "exact":
             array = resize_bilinear(array, *self.out)
+        elif self.transform.mode != "fast":
+            array = resize_antialias(array, *self.out, self.transform.mode)
         elif not self._in_decoder:
             part = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
             array = self._scaled(self._scale, part, self.out)

@@ -18,7 +18,16 @@ from actionspace.errors import VideoError
 from actionspace.video.flow import Flow
 
 Box = tuple[int, int, int, int]
-ResizeMode = Literal["exact", "fast"]
+ResizeMode = Literal[
+    "exact",
+    "fast",
+    "pil_bilinear",
+    "pil_bicubic",
+    "tv_bilinear",
+    "tv_bicubic",
+    "float_bilinear",
+    "float_bicubic",
+]
 
 #: The mean colour of Kinetics (0.45), which is 0 in clips normalised by it, to half a grey level.
 GREY = 115
@@ -47,7 +56,8 @@ class FrameTransform:
         short_side: resize so that the shorter side has this length, keeping the shape.
         size: squeeze to ``size`` x ``size`` instead. With neither the size stays.
         mode: ``exact`` = full-size RGB, then :func:`resize_bilinear`, as the original pipelines;
-            ``fast`` = scaled (area-averaged) by the decoder's own converter.
+            ``fast`` = scaled (area-averaged) by the decoder's own converter; the others = full-size
+            RGB, then as processors of published encoders do it, see :mod:`.resize`.
         crop: part of the frame to use, as shown (after rotation), before resizing.
         flow: give the optical flow between the resized pictures instead of them.
     """
@@ -75,7 +85,10 @@ class FrameTransform:
         if self.size is not None:
             return self.size, self.size
         if self.short_side is not None:
-            return rescale_size(width, height, self.short_side)
+            if self.mode in ("exact", "fast"):
+                return rescale_size(width, height, self.short_side)
+            short = min(width, height)
+            return width * self.short_side // short, height * self.short_side // short
         return width, height
 
 

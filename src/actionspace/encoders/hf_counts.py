@@ -1,0 +1,48 @@
+"""Parameters and multiply-adds of a clip of transformers' encoders. Data only.
+
+Counted on the networks by torch's flop counter (a test holds these numbers to it): the part that
+encodes video or pictures, convolutions, Linears and attention, for the clip that a name is fed.
+"""
+
+COUNTS: dict[str, tuple[int, int]] = {
+    "videomae_small_k400": (21_879_168, 56_877_907_968),
+    "videomae_base_k400": (86_225_664, 180_344_586_240),
+    "videomae_large_k400": (303_858_688, 596_832_681_984),
+    "videomae_huge_k400": (631_604_480, 1_190_993_592_320),
+    "videomae_base_ssv2": (86_225_664, 180_344_586_240),
+    "videomae_base_pretrained": (86_225_664, 180_344_586_240),
+    "vivit_b_16x2_k400": (89_236_992, 451_525_036_032),
+    "timesformer_base_k400": (121_258_752, 195_829_972_992),
+    "timesformer_base_k600": (121_258_752, 195_829_972_992),
+    "timesformer_base_ssv2": (121_258_752, 195_829_972_992),
+    "videoprism_base": (114_365_184, 486_644_121_600),
+    "videoprism_large": (353_965_056, 749_496_958_976),
+    "videoprism_lvt_base": (114_365_184, 486_644_121_600),
+    "videoprism_lvt_large": (353_965_056, 749_496_958_976),
+    "dinov2_small": (22_056_576, 48_988_495_872),
+    "dinov2_base": (86_580_480, 185_289_818_112),
+    "dinov2_large": (304_368_640, 648_095_858_688),
+    "dinov2_giant": (1_136_480_768, 2_395_120_533_504),
+    "dinov2_small_reg": (22_058_112, 49_820_737_536),
+    "dinov2_base_reg": (86_583_552, 188_313_255_936),
+    "dinov2_large_reg": (304_372_736, 658_574_278_656),
+    "dinov2_giant_reg": (1_136_486_912, 2_433_396_178_944),
+    "dinov3_vits16": (21_596_544, 37_584_838_656),
+    "dinov3_vits16plus": (28_692_864, 48_966_082_560),
+    "dinov3_vitb16": (85_660_416, 143_457_140_736),
+    "dinov3_vitl16": (303_129_600, 502_719_184_896),
+    "dinov3_vith16plus": (840_592_640, 1_376_906_772_480),
+    "dinov3_vit7b16": (6_716_035_072, 10_901_946_630_144),
+    "clip_vit_base_patch32": (87_456_000, 35_267_346_432),
+    "clip_vit_base_patch16": (85_799_424, 140_504_481_792),
+    "clip_vit_large_patch14": (303_179_776, 648_095_858_688),
+    "clip_vit_large_patch14_336": (303_507_456, 1_527_672_864_768),
+    "siglip_base_patch16_224": (92_884_224, 141_666_336_768),
+    "siglip_so400m_patch14_384": (428_225_600, 2_681_385_799_680),
+    "siglip2_base_patch16_224": (92_884_224, 141_666_336_768),
+    "siglip2_large_patch16_256": (315_956_224, 650_238_754_816),
+    "siglip2_so400m_patch14_384": (428_225_600, 2_681_385_799_680),
+    "siglip2_base_patch16_naflex": (92_930_304, 187_284_062_208),
+    "siglip2_so400m_patch16_naflex": (427_888_064, 881_840_259_072),
+    "pe_video_large": (573_736_706, 3_079_275_426_816),
+}

@@ -21,6 +21,7 @@ from actionspace.api_data import write_events as write_events
 from actionspace.api_moments import align as align
 from actionspace.api_moments import embed as embed
 from actionspace.api_moments import search as search
+from actionspace.api_probe import probe as probe
 from actionspace.errors import UsageError
 from actionspace.tasks import known, known_to, task_of, verb
 
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from actionspace.training.predictions import Predictions
     from actionspace.training.run import Run
 
-# ---- encode, train, use -------------------------------------------------------------------
-
 
 def extract(
     source: PathLike | Events,
@@ -44,6 +43,7 @@ def extract(
     weights: PathLike | None = None,
     device: str = "auto",
     views: Mapping[str, Any] | None = None,
+    encoder_options: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> FeatureStore:
     """Encode videos once into a feature store.
@@ -55,6 +55,7 @@ def extract(
         weights: weight file, if not the registered one.
         device: ``auto``, ``cpu``, ``cuda`` ...
         views: fields of :class:`actionspace.video.views.Views` that differ from the encoder's.
+        encoder_options: of an encoder by name, as ``{"pool": "joint"}``.
         options: see :func:`actionspace.features.extract.extract`.
 
     Raises:
@@ -69,7 +70,10 @@ def extract(
     known_to(run, options, skip=3)
     if isinstance(encoder, str):
         encoder = create_encoder(
-            encoder, weights=None if weights is None else Path(weights), device=pick_device(device)
+            encoder,
+            weights=None if weights is None else Path(weights),
+            device=pick_device(device),
+            **(encoder_options or {}),
         )
     if views:
         base = views_of(encoder)
@@ -320,11 +324,13 @@ def submit(
     from actionspace.metrics.epic_submission import Supervision
 
     detection = challenge == "action_detection"
-    run = verb("localization" if detection else "recognition", "epic", "submit")
+    many = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
+    ahead = bool(many) and task_of(many[0]) == "anticipation"
+    task = "localization" if detection else "anticipation" if ahead else "recognition"
+    run = verb(task, "epic", "submit")
     options |= {} if detection else {"challenge": challenge}
     levels = [field.name for field in dataclasses.fields(Supervision)]
     supervision = Supervision(**{k: options.pop(k) for k in levels if k in options})
-    many = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
     return Path(run(many, manifest, annotations, out, supervision=supervision, **options))
 
 

@@ -12,6 +12,9 @@ from actionspace.errors import UsageError
 from actionspace.tasks import known_to
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from actionspace.alignment.compare import Comparison
     from actionspace.events.table import Events
     from actionspace.features.joined import Source
@@ -22,36 +25,51 @@ if TYPE_CHECKING:
 
 def search(
     store: PathLike | Source,
-    query: str,
+    query: str | None = None,
     k: int = 12,
     *,
+    text: str | None = None,
+    weights: PathLike | None = None,
+    device: str = "auto",
     sheet: PathLike | None = None,
     root: PathLike = ".",
     **options: Any,
 ) -> list[Moment]:
-    """Find the moments of a feature store that are most like one of its moments.
+    """Find the moments of a feature store that are most like one of its moments, or like a text.
 
     Args:
         store: a feature store; every row is compared, so the answer is exact.
         query: ``VIDEO@SECONDS``, as ``rat.mp4@12.4s``.
         k: at most how many.
+        text: what is to be seen, in words, in place of ``query``. The store must be of an encoder
+            that knows text, made with its option ``pool=joint``.
+        weights: folder of that encoder's model, where it was made from a folder.
+        device: where the text is encoded.
         sheet: picture to write (``.jpg`` or ``.png``) with the query and what was found.
         root: folder the videos lie in, for the picture.
         options: ``apart`` and ``elsewhere``, see :func:`actionspace.search.nearest.nearest`.
 
     Raises:
-        UsageError: the query is written in another way, or an unknown option.
+        UsageError: the query is written in another way, both or neither of query and text, an
+            unknown option, or a text for features of an encoder without text.
         StoreError: there is no such store, or no such video in it.
+        WeightsError: the text half of the store's encoder is not here.
     """
     from actionspace.report.contact_sheet import Shot, write_contact_sheet
     from actionspace.report.figures_svg import clock
     from actionspace.search.nearest import Query, nearest
 
     known_to(nearest, options, skip=3)
-    asked = Query.parse(query)
-    found = nearest(_opened(store), asked, k, **options)
-    if sheet is not None:
+    if (query is None) == (text is None):
+        raise UsageError("Give either a moment (query) or a text to look for, and not both.")
+    opened, shots = _opened(store), list[Shot]()
+    if query is not None:
+        asked = Query.parse(query)
         shots = [Shot(Path(root, asked.video), asked.time, asked.video, f"query {asked.time:g} s")]
+        found = nearest(opened, asked, k, **options)
+    else:
+        found = nearest(opened, _in_words(opened, str(text), weights, device), k, **options)
+    if sheet is not None:
         shots += [
             Shot(
                 Path(root, m.video),
@@ -150,6 +168,21 @@ def align(
         shown = [Path(root, name) for name in names] if side_by_side else None
         write_comparison(found, Path(out), files=shown, labels=labels, head=head)
     return found
+
+
+def _in_words(
+    store: Source, text: str, weights: PathLike | None, device: str
+) -> NDArray[np.float32]:
+    """Return the vector of a text ``[D]`` in the space of a store's features."""
+    import numpy as np
+
+    from actionspace.encoders.text_create import text_encoder_of
+    from actionspace.training.environment import pick_device
+
+    place = None if weights is None else Path(weights)
+    encoder = text_encoder_of(store.fingerprint, weights=place, device=pick_device(device))
+    [vector] = encoder.encode([text])
+    return np.asarray(vector)
 
 
 def _is_run(place: PathLike) -> bool:

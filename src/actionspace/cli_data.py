@@ -16,6 +16,21 @@ Out = Annotated[Path | None, typer.Option("--out", help="Where the result goes."
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
+def _accept(value: bool) -> bool:
+    if value:
+        from actionspace.encoders.licences import accept_licences
+
+        accept_licences()
+    return value
+
+
+# Taking effect as it is parsed, it needs nothing of the verbs that offer it.
+AcceptLicence = Annotated[
+    bool,
+    typer.Option("--accept-licence", callback=_accept, help="Accept the weights' licence, once."),
+]
+
+
 @app.command()
 def prepare(
     dataset: Annotated[str, typer.Argument(help="A name from `actionspace list datasets`.")],

@@ -20,7 +20,12 @@ Options = Annotated[list[str] | None, typer.Option("--set", help="key=value (rep
 @app.command()
 def search(
     store: Annotated[Path, typer.Argument(metavar="STORE", help="A feature store.")],
-    query: Annotated[str, typer.Option(help="VIDEO@SECONDS, e.g. rat.mp4@12.4s")],
+    query: Annotated[
+        str | None, typer.Option(help="A moment: VIDEO@SECONDS, e.g. rat.mp4@12.4s")
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(help="Or words, e.g. 'a rat washing its face'.")
+    ] = None,
     k: Annotated[int, typer.Option("-k", help="At most how many moments.")] = 12,
     sheet: Annotated[
         Path | None, typer.Option(help="Picture to write with the moments, .jpg or .png.")
@@ -29,10 +34,11 @@ def search(
     options: Options = None,
     as_json: Json = False,
 ) -> None:
-    """The moments of all videos that are most like one; --set apart=2 elsewhere=true."""
+    """The moments of all videos most like one, or like a text; --set apart=2 elsewhere=true."""
     from actionspace import api
 
-    found = api.search(store, query, k, sheet=sheet, root=root, **key_values(options))
+    how = {"text": text, "sheet": sheet, "root": root, **key_values(options)}
+    found = api.search(store, query, k, **how)
     if as_json:
         print_json([dataclasses.asdict(moment) for moment in found])
     else:

@@ -40,6 +40,7 @@ def _encoder_lines(pattern: str) -> list[dict[str, Any]]:
             "input": e.input,
             "weights": e.weights,
             "licence": e.licence,
+            "gate": e.gate,
             "note": e.note,
         }
         for e in list_encoders(pattern)

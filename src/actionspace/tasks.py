@@ -15,7 +15,7 @@ from actionspace.errors import ActionspaceError, UsageError, did_you_mean
 if TYPE_CHECKING:
     from actionspace.training.run import Run
 
-TASKS = ("recognition", "localization", "alignment")
+TASKS = ("recognition", "localization", "alignment", "anticipation")
 """Each has the modules ``fit`` and ``evaluate``; others not all have."""
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -24,11 +26,12 @@ def videos(draw: st.DrawFn) -> list[np.ndarray]:
 @settings(max_examples=60)
 def test_equal_to_measuring_every_pair(found: list[np.ndarray], k: int, distance: str) -> None:
     pool = Pool.of(found, distance)
+    nearest = pool.nearest_in_each()
     for i, query in enumerate(found):
-        nearest = pool.nearest_in_each(i)
         for j, candidate in enumerate(found):
             expected = cdist(query, candidate, distance).argmin(axis=1)
-            np.testing.assert_array_equal(nearest[:, j], expected)
+            expected = np.arange(len(query)) if i == j else expected
+            np.testing.assert_array_equal(nearest[pool.frames_of(i), j], expected)
         apart = cdist(query, np.concatenate(found), distance)
         own = pool.frames_of(i)
         inside = np.argsort(apart[:, own], axis=1, kind="stable")[:, :k] + own.start
@@ -47,14 +50,16 @@ def test_near_ties_of_many_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [1 + 1e-6 * rng.normal(size=(n, 16)) for n in (50, 60, 7, 300)]
     found[0][0] += 1
     pool = Pool.of(found)
-    for j, candidate in enumerate(found):
-        expected = cdist(found[1], candidate, "sqeuclidean").argmin(axis=1)
-        np.testing.assert_array_equal(pool.nearest_in_each(1)[:, j], expected)
+    nearest = pool.nearest_in_each()
+    for i, j in permutations(range(len(found)), 2):
+        expected = cdist(found[i], found[j], "sqeuclidean").argmin(axis=1)
+        np.testing.assert_array_equal(nearest[pool.frames_of(i), j], expected)
 
 
 def test_constant_embeddings_take_the_first_frame() -> None:
     pool = Pool.of([np.full((5, 2), 3.0), np.full((7, 2), 3.0)])
-    assert not pool.nearest_in_each(0).any()
+    assert not pool.nearest_in_each()[:5, 1].any()
+    assert not pool.nearest_in_each()[5:, 0].any()
     assert pool.nearest_outside(0, 3).tolist() == [[5, 6, 7]] * 5
 
 
@@ -67,4 +72,4 @@ def test_refusals() -> None:
         Pool.of([np.array([[1.0], [np.nan]])])
     with pytest.raises(UsageError, match="Did you mean 'sqeuclidean'"):
         Pool.of([np.ones((2, 3))], "squeclidean")
-    assert all(Pool.of([np.eye(3)], name).nearest_in_each(0).shape == (3, 1) for name in DISTANCES)
+    assert all(Pool.of([np.eye(3)], name).nearest_in_each().shape == (3, 1) for name in DISTANCES)

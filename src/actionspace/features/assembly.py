@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from actionspace.errors import StoreError
+from actionspace.features.packing import Packed, fits, pack
 from actionspace.features.store import FeatureStore, VideoFeatures, store_errors
 from actionspace.paths import atomic_path
 
@@ -68,8 +69,7 @@ class Assembly:
         self.done = committed_clips(store, rows.key)
         """Clips behind which this run goes on: those before are in parts on disk."""
         self._batch: Batch | None = None
-        self._slots: list[np.ndarray] = []
-        self._features: list[np.ndarray] = []
+        self._pieces: list[Packed] = []
 
     def add(self, position: int, frames: np.ndarray) -> Iterator[Batch]:
         """Take one clip; yield the batch before it if this clip begins a new one."""
@@ -91,17 +91,15 @@ class Assembly:
             self._batch = None
 
     def commit(self, batch: Batch, features: np.ndarray, dtype: str) -> None:
-        """Keep a batch's features ``[B, D]``; now and then write a part.
+        """Keep a batch's features ``[B, D]`` or tokens ``[B, L, D]``; now and then write a part.
 
         Raises:
             StoreError: a feature is NaN or infinite, or the part cannot be written.
         """
         slots = self.rows.slots[batch.positions]
-        with np.errstate(over="ignore"):  # _check tells what overflowed, and where
-            stored = features.astype(dtype)
-        self._check(stored, slots, features)
-        self._slots.append(slots)
-        self._features.append(stored)
+        packed = pack(features, dtype)
+        self._check(packed, slots, features, dtype)
+        self._pieces.append({"slots": slots} | packed)
         due = time.monotonic() - self._last_part >= self._part_seconds
         if due and batch.end < self.rows.clips:
             self._write_part(batch.end)
@@ -114,48 +112,52 @@ class Assembly:
         """
         n, views = len(self.rows.times), self.rows.views
         have = np.zeros(n * views, dtype=bool)
-        flat: np.ndarray | None = None
-        for slots, features in self._pieces():
-            if flat is None:
-                flat = np.zeros((n * views, features.shape[1]), dtype=features.dtype)
-            flat[slots] = features
+        flat: Packed = {}
+        for piece in self._committed():
+            slots = piece.pop("slots")
+            for name, values in piece.items():
+                if name not in flat:
+                    flat[name] = np.zeros((n * views, *values.shape[1:]), dtype=values.dtype)
+                flat[name][slots] = values
             have[slots] = True
         keep = have.reshape(n, views).all(axis=1)
-        if flat is None or not keep.any():
+        if not keep.any():
             return None
         meta = self.rows.meta
         if not keep.all():
             lost = f"{n - int(keep.sum())} of {n} rows are missing"
             meta = meta | {"partial": "; ".join(filter(None, [meta.get("partial"), lost]))}
-        shaped = flat.reshape(n, views, -1) if views > 1 else flat
-        return VideoFeatures(
-            shaped if keep.all() else shaped[keep], self.rows.times[keep], dict(meta)
-        )
+        for name, values in flat.items():
+            shaped = values.reshape(n, views, *values.shape[1:]) if views > 1 else values
+            flat[name] = shaped if keep.all() else shaped[keep]
+        times = self.rows.times[keep]
+        return VideoFeatures(flat["features"], times, dict(meta), flat.get("scale"))
 
-    def _pieces(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _committed(self) -> Iterator[Packed]:
         for path in _parts(self._store, self.rows.key):
             yield _read_part(path)
-        yield from zip(self._slots, self._features, strict=True)
+        yield from self._pieces
 
     def _write_part(self, end: int) -> None:
         from safetensors.numpy import save
 
-        tensors = {"slots": np.concatenate(self._slots), "features": np.concatenate(self._features)}
+        names = self._pieces[0]
+        tensors = {name: np.concatenate([piece[name] for piece in self._pieces]) for name in names}
         path = self._store.parts_of(self.rows.key) / f"{self.done:09d}-{end:09d}.safetensors"
         with store_errors(self._store.path), atomic_path(path) as tmp:
             tmp.write_bytes(save(tensors))
         self.done = end
         self._last_part = time.monotonic()
-        self._slots, self._features = [], []
+        self._pieces = []
 
-    def _check(self, stored: np.ndarray, slots: np.ndarray, features: np.ndarray) -> None:
-        bad = np.flatnonzero(~np.isfinite(stored).all(axis=1))
+    def _check(self, packed: Packed, slots: np.ndarray, features: np.ndarray, dtype: str) -> None:
+        bad = np.flatnonzero(~fits(packed).reshape(len(slots), -1).all(axis=1))
         if not len(bad):
             return
         start, end = self.rows.times[slots[bad[0]] // self.rows.views]
         if np.isfinite(features[bad[0]]).all():
             largest = float(np.abs(features[bad[0]]).max())
-            what = f"a feature of size {largest:g}, too large for {stored.dtype}; use dtype=float32"
+            what = f"a feature of size {largest:g}, too large for {dtype}; use dtype=float32"
         else:
             what = "NaN or infinity from the encoder; try precision=float32"
         raise StoreError(f"'{self.video}', clip at {start:.3f}-{end:.3f} s: {what}.")
@@ -178,12 +180,11 @@ def _parts(store: FeatureStore, key: str) -> list[Path]:
     return chain
 
 
-def _read_part(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _read_part(path: Path) -> Packed:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
-        tensors = load_file(path)
-        return tensors["slots"], tensors["features"]
-    except (OSError, SafetensorError, KeyError) as e:
+        return dict(load_file(path))
+    except (OSError, SafetensorError) as e:
         raise StoreError(f"{path} is damaged ({e}); delete it and run again.") from e

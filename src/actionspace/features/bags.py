@@ -28,7 +28,7 @@ class Bags:
     """Rows of features and the event each belongs to; R rows, E events."""
 
     features: np.ndarray
-    """Float32 ``[R, D]``; the views of a row are rows of their own here."""
+    """Float32 ``[R, D]``, or tokens ``[R, L, D]``; the views of a row are rows of their own."""
     owner: np.ndarray
     """Int64 ``[R]``: position in ``events.rows`` of the event each row belongs to, ascending."""
     size: np.ndarray
@@ -50,7 +50,13 @@ class Bags:
             return np.where(size > 0, total / np.maximum(size, 1), np.nan)
 
 
-def bags(events: Events, store: Features, head: str | tuple[str, ...] | None = None) -> Bags:
+def bags(
+    events: Events,
+    store: Features,
+    head: str | tuple[str, ...] | None = None,
+    *,
+    tokens: bool = False,
+) -> Bags:
     """Gather the rows of every event.
 
     Args:
@@ -58,6 +64,7 @@ def bags(events: Events, store: Features, head: str | tuple[str, ...] | None = N
         store: a feature store, or a directory opened with ``open_features``.
         head: only events that carry a label for this head (or any of these) get a bag. Ignored
             events never do.
+        tokens: keep the tokens of a store that holds some; False = their mean.
 
     Raises:
         StoreError: a video has neither features nor a reason for having none, or event features
@@ -72,6 +79,7 @@ def bags(events: Events, store: Features, head: str | tuple[str, ...] | None = N
     owners: list[np.ndarray] = []
     missing: dict[str, str] = {}
     skipped = store.skipped()
+    many = getattr(store, "tokens", None) is not None
     for video, position in _by_video(events.rows, wanted):
         if video not in store:
             if video in skipped:
@@ -88,12 +96,17 @@ def bags(events: Events, store: Features, head: str | tuple[str, ...] | None = N
             which, rows = select_rows(found, start, end, store.rows)
         except StoreError as e:
             raise StoreError(f"'{video}': {e}") from e
-        views = found.features.shape[1] if found.features.ndim == 3 else 1
-        parts.append(found.features[rows].reshape(-1, found.features.shape[-1]).astype(np.float32))
+        values = found.features[rows].astype(np.float32)
+        if many and not tokens:
+            values = values.mean(axis=-2)
+        inner = values.shape[-2:] if many and tokens else values.shape[-1:]
+        views = values.shape[1] if values.ndim > 1 + len(inner) else 1
+        parts.append(values.reshape(-1, *inner))
         owners.append(np.repeat(position[which], views))
         size[position] = np.bincount(which, minlength=len(position)) * views
     owner = np.concatenate(owners) if owners else np.zeros(0, dtype=np.int64)
-    features = np.concatenate(parts) if parts else np.zeros((0, store.dim), dtype=np.float32)
+    empty = (0, getattr(store, "n_tokens", 1), store.dim) if many and tokens else (0, store.dim)
+    features = np.concatenate(parts) if parts else np.zeros(empty, dtype=np.float32)
     del parts
     order = np.argsort(owner, kind="stable")
     if (np.diff(order) != 1).any():  # a manifest sorted by video needs no second copy

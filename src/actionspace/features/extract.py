@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 from actionspace.errors import UsageError, did_you_mean
 from actionspace.features.grid import Grid, sources
 from actionspace.features.lock import locked
+from actionspace.features.packing import BYTES
 from actionspace.features.presets import grid_preset
 from actionspace.features.run import Run
+from actionspace.features.size import LIMIT_GB, measure
 from actionspace.features.store import FeatureStore
+from actionspace.features.tokens import token_grid
 from actionspace.video.clips import Policy
 from actionspace.video.views import Views
 
@@ -32,6 +36,8 @@ def extract(
     rows: str = "dense",
     hop: int | None = None,
     preset: str | None = None,
+    tokens: str | None = None,
+    limit_gb: float = LIMIT_GB,
     dtype: str = "float16",
     batch_size: int | None = None,
     precision: str = "auto",
@@ -61,7 +67,11 @@ def extract(
         preset: name of published features on whose grid rows are wanted, see
             :data:`actionspace.features.presets.PRESETS`; takes the place of ``hop`` and of the
             views' frames, stride and fps.
-        dtype: what is stored, ``"float16"`` or ``"float32"``.
+        tokens: what is kept of a clip. ``None`` = one vector, ``"time"`` = one per time step of
+            the encoder, ``"4x4"`` = 4 x 4 of them per time step; see :mod:`.tokens`. How large
+            they get is said before the work begins.
+        limit_gb: gigabytes beyond which tokens are refused; a higher limit confirms them.
+        dtype: what is stored, ``"float16"``, ``"float32"`` or ``"int8"`` (see :mod:`.packing`).
         batch_size: clips encoded at once; chosen by device and clip if ``None``.
         precision: ``"auto"`` (bfloat16 on CUDA, float32 elsewhere), ``"float32"``,
             ``"bfloat16"`` or ``"float16"``.
@@ -76,7 +86,7 @@ def extract(
         progress: show clips/s, ETA and the share of time spent waiting for data.
 
     Raises:
-        UsageError: an option is not possible.
+        UsageError: an option is not possible, or the tokens are beyond the limit.
         StoreError: the store holds other features, is being written by another process, or
             cannot be written; a feature is NaN or infinite.
         VideoError: a video is bad and the policy is ``raise``.
@@ -93,14 +103,21 @@ def extract(
     todo = list(sources(events, rows))
     if not todo:
         raise UsageError(f"There is nothing to extract: the manifest has no {rows} rows.")
+    if tokens is not None:
+        fingerprint["tokens"] = tokens
+        fingerprint["token_grid"] = _token_grid(Path(out), fingerprint, encoder, grid.views)
+        room = measure(todo, grid, math.prod(fingerprint["token_grid"]), encoder.dim, dtype)
+        if progress:
+            print(room, file=sys.stderr)
+        room.check(limit_gb)
     size = batch_size or forward.default_batch_size(encoder)
     with locked(Path(out)):
-        store = FeatureStore.create(out, fingerprint)
+        store = FeatureStore.create(out, fingerprint, encoder.licence)
         store.clean()
         run = Run(
             store=store,
             grid=grid,
-            forward=forward.Forward(encoder, compute, compile, stochastic_depth, size),
+            forward=forward.Forward(encoder, compute, compile, stochastic_depth, size, tokens),
             dtype=dtype,
             batch_size=size,
             pack=forward.device_of(encoder).type == "cuda" and not stochastic_depth,
@@ -113,6 +130,17 @@ def extract(
     if progress:
         print(store.summary, file=sys.stderr)
     return store
+
+
+def _token_grid(
+    out: Path, fingerprint: dict[str, Any], encoder: Encoder, views: Views
+) -> list[int]:
+    """Return the grid of a store that is being filled already, else ask the encoder."""
+    if (out / "store.json").is_file():
+        there = FeatureStore.open(out).fingerprint
+        if there == fingerprint | {"token_grid": there.get("token_grid")}:
+            return list(there["token_grid"])
+    return token_grid(encoder, views, fingerprint["tokens"], fingerprint["compute"])
 
 
 def _grid(views: Views, rows: str, hop: int | None, preset: str | None) -> Grid:
@@ -133,7 +161,7 @@ def views_of(encoder: Encoder) -> Views:
 
 def _check_options(dtype: str, policy: str, batch_size: int | None) -> None:
     for name, value, known in (
-        ("dtype", dtype, ("float16", "float32")),
+        ("dtype", dtype, tuple(BYTES)),
         ("policy", policy, ("raise", "skip", "partial")),
     ):
         if value not in known:

@@ -11,6 +11,7 @@ import torch
 
 from actionspace.encoders.encoder import Encoder
 from actionspace.errors import StoreError, UsageError
+from actionspace.features.tokens import pool_tokens
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _CLIP = 32 * 224 * 224  # voxels of the clip that batch sizes are measured in
@@ -51,7 +52,7 @@ def device_of(encoder: torch.nn.Module) -> torch.device:
 
 
 class Forward:
-    """Clips in, pooled features out; the same clips in the same batch give the same bytes."""
+    """Clips in, pooled features or tokens out; the same batch gives the same bytes."""
 
     def __init__(
         self,
@@ -60,16 +61,23 @@ class Forward:
         compile: bool = False,
         stochastic_depth: bool = False,
         batch_size: int = 1,
+        tokens: str | None = None,
     ) -> None:
         self._encoder = encoder
         self._device = device_of(encoder)
         self._precision = precision
         self._stochastic_depth = stochastic_depth
-        self._run: Any = torch.compile(encoder) if compile else encoder
+        run: Any = encoder
+        if tokens is not None:
+
+            def run(x: torch.Tensor) -> torch.Tensor:
+                return pool_tokens(encoder.forward_features(x), tokens)
+
+        self._run: Any = torch.compile(run) if compile else run
         self._least = batch_size if compile else 1  # one shape, one compilation
 
     def __call__(self, clips: np.ndarray, seed: int) -> np.ndarray:
-        """Encode uint8 clips ``[B, T, H, W, 3]`` into float32 ``[B, D]``.
+        """Encode uint8 clips ``[B, T, H, W, 3]`` into float32 ``[B, D]``, or tokens ``[B, L, D]``.
 
         ``seed`` decides the stochastic depth of this batch, if that is on.
 

@@ -13,6 +13,7 @@ from actionspace.errors import UsageError
 from actionspace.features.assembly import Rows
 from actionspace.features.content import content_hash
 from actionspace.features.fingerprint import video_key
+from actionspace.video import sample as sampling
 from actionspace.video.clips import ClipRequest
 from actionspace.video.index import FrameIndex
 from actionspace.video.transform import Box
@@ -96,6 +97,12 @@ class Grid:
     def n_views(self) -> int:
         """Views per row."""
         return self.views.n_dense_views if self.rows == "dense" else self.views.n_views
+
+    def count(self, frames: int) -> int:
+        """Return the clips of a video of ``frames`` frames (of ``views.fps`` if that is set)."""
+        views = self.views
+        starts = sampling.dense_windows(max(frames, 1), views.frames, views.stride, self.hop)
+        return len(starts) * self.n_views
 
     def as_dict(self) -> dict[str, Any]:
         """Return what of this belongs into a fingerprint."""

@@ -2,10 +2,11 @@
 
 Layout::
 
-    store.json            format and fingerprint: what these features are
+    store.json            format and fingerprint: what these features are; licence of the weights
     index.json            manifest path of each video -> its file
     skipped.json          videos that gave no features, with the reason (absent when none)
-    ab/ab12….safetensors  features [N, D] or [N, V, D], times [N, 2], provenance as metadata
+    ab/ab12….safetensors  features [N, D] or [N, V, D], of tokens [N, L, D] or [N, V, L, D]; times
+                          [N, 2]; of int8 the scales; provenance as metadata
     parts/<key>/          finished stretches of a video still being extracted
 
 Files are named by what they hold (content of the video, crop, event rows), so a moved or renamed
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +28,7 @@ import numpy as np
 
 from actionspace.errors import ActionspaceError, DataError, StoreError, did_you_mean
 from actionspace.features.fingerprint import check_same
+from actionspace.features.packing import unpack
 from actionspace.paths import atomic_path, portable, read_json, write_json
 
 if TYPE_CHECKING:
@@ -40,11 +43,14 @@ class VideoFeatures:
     """The features of one video."""
 
     features: np.ndarray
-    """Float array ``[N, D]``, or ``[N, V, D]`` where each row has V views."""
+    """Float array ``[N, D]``, or ``[N, V, D]`` where each row has V views; of tokens ``[N, L, D]``
+    or ``[N, V, L, D]``."""
     times: np.ndarray
     """Seconds each row covers, ``[N, 2]`` float64, half-open; for event rows the event."""
     meta: dict[str, Any] = field(default_factory=dict)
     """Provenance: content hash, crop, fps, frames, duration; ``partial`` says why rows lack."""
+    scale: np.ndarray | None = None
+    """On the way to a file, of features packed as int8: see :mod:`.packing`. Never read back."""
 
     def __len__(self) -> int:
         return len(self.times)
@@ -61,12 +67,16 @@ class FeatureStore:
         self.fingerprint = fingerprint
         self.summary: ExtractionSummary | None = None
         """What the extraction that returned this store did; ``None`` on an opened store."""
+        self.licence = ""
+        """Licence of the weights that the features were made with; ``""`` if unknown."""
         self._index: dict[str, dict[str, Any]] = {}
         self._stale: list[str] = []
         self.reload()
 
     @classmethod
-    def create(cls, path: str | Path, fingerprint: Mapping[str, Any]) -> FeatureStore:
+    def create(
+        cls, path: str | Path, fingerprint: Mapping[str, Any], licence: str = ""
+    ) -> FeatureStore:
         """Make the store, or open the one that is there if its fingerprint is the same.
 
         Raises:
@@ -81,7 +91,8 @@ class FeatureStore:
         if path.exists() and (not path.is_dir() or _is_foreign(path)):
             raise StoreError(f"{path} exists and is not a feature store; choose another place.")
         with store_errors(path):
-            write_json(path / "store.json", {"format": FORMAT, "fingerprint": dict(fingerprint)})
+            head = {"format": FORMAT, "fingerprint": dict(fingerprint)}
+            write_json(path / "store.json", head | ({"licence": licence} if licence else {}))
         return cls.open(path)
 
     @classmethod
@@ -103,7 +114,9 @@ class FeatureStore:
                 f"{path} is a feature store of format {head.get('format')!r}; this version reads "
                 f"format {FORMAT}. Extract again or update actionspace."
             )
-        return cls(path, head["fingerprint"])
+        store = cls(path, head["fingerprint"])
+        store.licence = str(head.get("licence", ""))
+        return store
 
     @property
     def dim(self) -> int:
@@ -114,6 +127,16 @@ class FeatureStore:
     def n_views(self) -> int:
         """Views stored per row; 1 when features are ``[N, D]``."""
         return int(self.fingerprint.get("views", 1))
+
+    @property
+    def tokens(self) -> str | None:
+        """Which tokens of a clip are stored, ``"time"`` or ``"GxG"``; ``None`` = one vector."""
+        return self.fingerprint.get("tokens")
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens L stored per clip; 1 when there is one vector."""
+        return math.prod(self.fingerprint.get("token_grid", ()))
 
     @property
     def rows(self) -> str:
@@ -128,7 +151,8 @@ class FeatureStore:
 
     def __repr__(self) -> str:
         encoder = self.fingerprint.get("encoder")
-        return f"FeatureStore({str(self.path)!r}, {len(self)} videos, {encoder}, dim={self.dim})"
+        what = f"dim={self.dim}" + (f", {self.n_tokens} tokens" if self.tokens else "")
+        return f"FeatureStore({str(self.path)!r}, {len(self)} videos, {encoder}, {what})"
 
     def videos(self) -> list[str]:
         """Manifest paths of the videos that have features, sorted."""
@@ -261,6 +285,8 @@ def write_features(path: Path, value: VideoFeatures) -> None:
         "features": np.ascontiguousarray(value.features),
         "times": np.ascontiguousarray(value.times, dtype=np.float64),
     }
+    if value.scale is not None:
+        tensors["scale"] = np.ascontiguousarray(value.scale)
     with atomic_path(path) as tmp:
         tmp.write_bytes(save(tensors, metadata={_METADATA_KEY: meta}))
 
@@ -276,8 +302,9 @@ def read_features(path: Path) -> VideoFeatures:
     try:
         with safe_open(path, framework="numpy") as f:
             meta = json.loads((f.metadata() or {}).get(_METADATA_KEY, "{}"))
-            return VideoFeatures(f.get_tensor("features"), f.get_tensor("times"), meta)
-    except (OSError, SafetensorError, ValueError) as e:
+            tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
+            return VideoFeatures(unpack(tensors), tensors["times"], meta)
+    except (OSError, SafetensorError, ValueError, KeyError) as e:
         raise StoreError(
             f"{path} is missing or damaged ({e}). Delete it and run the extraction again; only "
             f"this video is redone."

@@ -65,7 +65,7 @@ class Track:
 
     @classmethod
     def of_features(cls, name: str, found: VideoFeatures) -> Track:
-        """Take a video of a feature store, several views of a row as their mean.
+        """Take a video of a feature store, several views or tokens of a row as their mean.
 
         Raises:
             DataError: see :meth:`of`.
@@ -87,6 +87,6 @@ class Track:
 
 
 def pooled(features: np.ndarray) -> NDArray[np.floating]:
-    """Return ``[N, D]`` of stored features ``[N, D]`` or ``[N, V, D]``, at least float32."""
+    """Return ``[N, D]``, at least float32, of stored features: the mean of views and tokens."""
     rows = features.astype(np.result_type(np.float32, features), copy=False)
-    return rows if rows.ndim == 2 else rows.mean(axis=1)
+    return rows if rows.ndim == 2 else rows.mean(axis=tuple(range(1, rows.ndim - 1)))

@@ -33,6 +33,7 @@ class LinearHead:
         temperature: divides logits before they become probabilities; see :mod:`.calibrate`.
         thresholds: least probability that counts, set by calibration: empty (not calibrated), one
             (below it nothing is happening), or one per class (several labels).
+        unit: features are brought to length 1 first, so that scores are of cosines.
     """
 
     weight: Floats
@@ -41,6 +42,7 @@ class LinearHead:
     multi_label: bool = False
     temperature: float = 1.0
     thresholds: tuple[float, ...] = ()
+    unit: bool = False
 
     def __post_init__(self) -> None:
         expected = (len(self.classes), self.dim)
@@ -67,6 +69,9 @@ class LinearHead:
                 f"Features have width {features.shape[-1]} but this head was fitted on width "
                 f"{self.dim}: use the encoder of the run."
             )
+        if self.unit:
+            length = np.linalg.norm(features, axis=-1, keepdims=True)
+            features = np.divide(features, length, out=np.zeros_like(features), where=length > 0)
         return features @ self.weight.T + self.bias
 
     def probabilities(self, x: ArrayLike) -> Floats:
@@ -82,6 +87,7 @@ class LinearHead:
             "multi_label": self.multi_label,
             "temperature": self.temperature,
             "thresholds": list(self.thresholds),
+            "unit": self.unit,
         }
         arrays = {"weight": np.ascontiguousarray(self.weight), "bias": self.bias}
         with atomic_path(path) as tmp:
@@ -117,6 +123,7 @@ class LinearHead:
             bool(facts["multi_label"]),
             float(facts["temperature"]),
             tuple(facts["thresholds"]),
+            bool(facts.get("unit", False)),
         )
 
     @classmethod

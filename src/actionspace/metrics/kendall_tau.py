@@ -65,7 +65,8 @@ def kendalls_tau(
     if stride < 1:
         raise UsageError(f"The stride must be at least 1, got {stride}.")
     pool = Pool.of([video[::stride] for video in as_videos(videos)], distance)
-    pairs = np.stack([tau_b(pool.nearest_in_each(i)) for i in range(len(pool))])
+    nearest = pool.nearest_in_each()
+    pairs = np.stack([tau_b(nearest[pool.frames_of(i)]) for i in range(len(pool))])
     np.fill_diagonal(pairs, np.nan)
     defined = pairs[~np.isnan(pairs)]
     others = len(pool) * (len(pool) - 1)
@@ -81,10 +82,12 @@ def tau_b(numbers: NDArray[np.integer]) -> Floats:
     highest = int(numbers.max(initial=0))
     # Columns side by side in narrow numbers: the comparisons below are then as wide as can be.
     narrow = np.ascontiguousarray(numbers, np.min_scalar_type(highest))
-    later = np.zeros(narrow.shape, np.min_scalar_type(frames))
-    for lag in range(1, frames):
-        later[:-lag] += narrow[lag:] > narrow[:-lag]
-    rising = later.sum(axis=0, dtype=np.int64)
+    rising = np.zeros(columns, np.int64)
+    for first in range(1, frames, 255):  # as many as a byte counts
+        later = np.zeros(narrow.shape, np.uint8)
+        for lag in range(first, min(first + 255, frames)):
+            later[:-lag] += (narrow[lag:] > narrow[:-lag]).view(np.uint8)
+        rising += later.sum(axis=0, dtype=np.int64)
     coded = numbers + np.arange(columns) * (highest + 1)
     counts = np.bincount(coded.ravel(), minlength=columns * (highest + 1)).reshape(columns, -1)
     tied = (counts * (counts - 1) // 2).sum(axis=1)

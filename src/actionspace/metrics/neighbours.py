@@ -1,16 +1,15 @@
 """Nearest frames among the frames of many videos: one matrix product, then the doubtful ones again.
 
-Squared distances by expansion, ``|c|^2 - 2 q c`` in float32, are an order of magnitude faster than
-pair by pair but round, and would break ties anyhow. So every candidate that rounding could have
-made the nearest is measured again as ``|q - c|^2`` in float64: the result is that of measuring all
-of them so, the first one winning ties.
+Squared distances by expansion, ``|q|^2 + |c|^2 - 2 q c`` in float32, are an order of magnitude
+faster than pair by pair but round, and would break ties anyhow. So every candidate that rounding
+could have made the nearest is measured again as ``|q - c|^2`` in float64: the result is that of
+measuring all of them so, the first one winning ties.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,10 +26,7 @@ TILE = 1 << 19
 """Distances held at a time where every video is searched by itself: they stay in the cache."""
 
 BLOCK = 1 << 23
-"""Distances held at a time where all videos are searched together."""
-
-PADDING = 1e9
-"""Stands for the distance to a frame that is not there; true ones are at most 4 once scaled."""
+"""Distances held at a time where all videos are searched together, or two long ones."""
 
 Rows = NDArray[np.floating]
 
@@ -64,8 +60,8 @@ class Pool:
     Attributes:
         rows: all frames ``[R, D]`` float64, video after video.
         starts: where each video begins in ``rows``, and where the last ends ``[V + 1]``.
-        scaled: the same, centred and at most of length 1, with the square of their length as a
-            last column, ``[R, D + 1]`` float32.
+        scaled: the same in columns, centred and at most of length 1, then the square of their
+            length, then 1; ``[D + 2, R]`` float32 (so that products are taken without a copy).
         doubt: by how much two values of the expansion can be in the wrong order.
         distance: one of ``DISTANCES``.
     """
@@ -93,13 +89,14 @@ class Pool:
         rows = np.concatenate(arrays).astype(np.float64)
         centred = rows - rows.mean(axis=0)
         # Twice, so that neither a huge nor a tiny length overflows when squared.
-        centred /= np.abs(centred).max() or 1.0
-        centred /= np.sqrt(np.square(centred).sum(axis=1).max()) or 1.0
-        scaled = np.empty((len(rows), rows.shape[1] + 1), np.float32)
-        scaled[:, :-1] = centred
-        scaled[:, -1] = np.square(centred).sum(axis=1)
-        # A sum of D + 1 float32 products of factors up to 2 and 1, for each of two values.
-        doubt = 4 * (rows.shape[1] + 4) * float(np.finfo(np.float32).eps)
+        centred /= max(centred.max(), -centred.min()) or 1.0
+        square = np.einsum("nd,nd->n", centred, centred)
+        longest = square.max() or 1.0
+        centred /= np.sqrt(longest)
+        scaled = np.ones((rows.shape[1] + 2, len(rows)), np.float32)
+        scaled[:-2], scaled[-2] = centred.T, square / longest
+        # Two sums of D + 2 products of rounded factors; the products of each add up to at most 4.
+        doubt = 4 * (rows.shape[1] + 8) * float(np.finfo(np.float32).eps)
         starts = np.cumsum([0, *map(len, arrays)])
         return cls(rows, starts, scaled, doubt, distance)
 
@@ -111,28 +108,23 @@ class Pool:
         """Return where a video's frames lie in ``rows``."""
         return slice(int(self.starts[video]), int(self.starts[video + 1]))
 
-    def nearest_in_each(self, query: int) -> Ints:
-        """Return for each frame of one video the nearest frame of every video ``[frames, V]``.
+    def nearest_in_each(self) -> NDArray[np.integer]:
+        """Return for every frame the nearest frame of each video ``[R, V]``.
 
-        Numbers count within the video that was searched; the query's own column is its frames.
+        Numbers count within the video that was searched. A frame's own video is not searched: the
+        column holds the frame itself. Two videos are measured once, for both ways.
         """
-        own = self.frames_of(query)
-        found = np.empty((own.stop - own.start, len(self)), np.int64)
-        if self.distance not in EXPANDED:
-            for video in range(len(self)):
-                apart = self._measured(own, self.frames_of(video))
-                found[:, video] = apart.argmin(axis=1)
-            return found
-        for part in _parts(own, int(np.diff(self.starts).max()), TILE):
-            queries, at = self._queries(part), slice(part.start - own.start, part.stop - own.start)
-            for videos, table in self._tables:
-                step = max(1, TILE // (len(queries) * table.shape[1]))
-                for first in range(0, len(videos), step):
-                    some, tile = videos[first : first + step], table[first : first + step]
-                    values = queries @ tile.reshape(-1, tile.shape[2]).T
-                    found[at, some] = self._settle(
-                        values.reshape(-1, *tile.shape[:2]), part, self.starts[some]
-                    )
+        lengths = np.diff(self.starts)
+        found = np.empty((len(self.rows), len(self)), np.min_scalar_type(int(lengths.max())))
+        for video, length in enumerate(lengths):
+            found[self.frames_of(video), video] = np.arange(length)
+            if self.distance not in EXPANDED:
+                self._measure_later(found, video)
+                continue
+            for others in self._later(video):
+                width = int(self.starts[others.stop] - self.starts[others.start])
+                for part in _parts(self.frames_of(video), width, BLOCK):
+                    self._search_both_ways(found, video, part, others)
         return found
 
     def nearest_outside(self, query: int, k: int) -> Ints:
@@ -163,7 +155,7 @@ class Pool:
     def _best(self, part: slice, near: slice, without: slice | None, k: int) -> Ints:
         """Return the ``k`` nearest of rows ``near``, but not ``without``, to rows ``part``."""
         if self.distance in EXPANDED:
-            values = self._queries(part) @ self.scaled[near].T
+            values = self._queries(part) @ self.scaled[:, near]
         else:
             values = self._measured(part, near)
         if without is not None:
@@ -179,42 +171,71 @@ class Pool:
         return chosen
 
     def _queries(self, part: slice) -> NDArray[np.float32]:
-        """Return rows whose product with ``scaled`` is the squared distance less ``|q|^2``."""
-        queries = -2 * self.scaled[part]
-        queries[:, -1] = 1
+        """Return rows whose product with ``scaled`` is the squared distance."""
+        queries = -2 * self.scaled[:, part].T
+        queries[:, -2], queries[:, -1] = 1, self.scaled[-2, part]
         return queries
 
-    @cached_property
-    def _tables(self) -> list[tuple[Ints, NDArray[np.float32]]]:
-        """Videos of similar length and their frames ``[videos, longest, D + 1]``."""
-        lengths = np.diff(self.starts)
-        order, tables = np.argsort(lengths, kind="stable"), []
-        while len(order):
-            similar = np.searchsorted(lengths[order], 2 * lengths[order[0]], side="right")
-            videos, order = order[:similar], order[similar:]
-            table = np.zeros((len(videos), lengths[videos].max(), self.scaled.shape[1]), np.float32)
-            table[..., -1] = PADDING
-            for at, video in enumerate(videos):
-                table[at, : lengths[video]] = self.scaled[self.frames_of(video)]
-            tables.append((videos, table))
-        return tables
+    def _later(self, video: int) -> Iterator[slice]:
+        """Cut the videos after one into runs whose distances from it stay in the cache."""
+        most = max(1, TILE // (int(self.starts[video + 1]) - int(self.starts[video])))
+        first = video + 1
+        while first < len(self):
+            last = int(np.searchsorted(self.starts, self.starts[first] + most, side="right")) - 1
+            yield slice(first, max(last, first + 1))
+            first = max(last, first + 1)
 
-    def _settle(self, values: NDArray[np.float32], part: slice, starts: Ints) -> Ints:
-        """Return the nearest along the last axis of ``[q, V, L]``, measuring again where close."""
-        nearest: Ints = values.argmin(axis=2)
-        at = nearest[..., None]
-        least = np.take_along_axis(values, at, axis=2)
-        np.put_along_axis(values, at, np.inf, axis=2)
-        close = (values.min(axis=2) <= least[..., 0] + self.doubt).nonzero()
-        if len(close[0]):
-            np.put_along_axis(values, at, least, axis=2)
-            for some in np.array_split(np.arange(len(close[0])), -(-close[0].size // 4096)):
-                q, v = close[0][some], close[1][some]
-                pair, frame = np.nonzero(values[q, v] <= least[q, v] + self.doubt)
-                apart = self._apart(q[pair] + part.start, frame + starts[v[pair]])
-                order = np.lexsort((frame, apart, pair))
-                first = np.searchsorted(pair[order], np.arange(len(q)))
-                nearest[q, v] = frame[order][first]
+    def _measure_later(self, found: NDArray[np.integer], video: int) -> None:
+        own = self.frames_of(video)
+        for other in range(video + 1, len(self)):
+            near = self.frames_of(other)
+            apart = self._measured(own, near)
+            found[own, other], found[near, video] = apart.argmin(axis=1), apart.argmin(axis=0)
+
+    def _search_both_ways(
+        self, found: NDArray[np.integer], video: int, part: slice, others: slice
+    ) -> None:
+        """Fill in ``found`` between some frames of a video and all frames of later ones."""
+        begin, first = int(self.starts[video]), int(self.starts[others.start])
+        near = slice(first, int(self.starts[others.stop]))
+        starts = self.starts[others] - first
+        lengths = np.diff(self.starts[others.start : others.stop + 1])
+        values = self._queries(part) @ self.scaled[:, near]
+
+        least = np.minimum.reduceat(values, starts, axis=1)
+        close = values <= np.repeat(least + self.doubt, lengths, axis=1)
+        query, column = np.divmod(np.flatnonzero(close), values.shape[1])
+        owner = np.repeat(np.arange(len(lengths)), lengths)
+        group = query * len(lengths) + owner[column]
+        forth = self._settle(group, query + part.start, column + first)
+        found[part, others] = forth.reshape(least.shape) - self.starts[others]
+
+        close = values <= values.min(axis=0) + self.doubt
+        query, column = np.divmod(np.flatnonzero(close), values.shape[1])
+        back = self._settle(column, column + first, query + part.start)
+        if part.start > begin:  # frames of earlier parts may be nearer
+            rows, before = np.arange(near.start, near.stop), begin + found[near, video].astype(int)
+            back = np.where(self._apart(rows, back) < self._apart(rows, before), back, before)
+        found[near, video] = back - begin
+
+    def _settle(self, group: Ints, query: Ints, candidate: Ints) -> Ints:
+        """Return each group's nearest candidate, the first of equally near ones.
+
+        Args:
+            group: which search each candidate belongs to; each of ``0 .. highest`` has one or more.
+            query: the row of ``rows`` that is searched for.
+            candidate: a row that may be the nearest.
+        """
+        nearest = np.empty(int(group.max()) + 1, np.int64)
+        nearest[group] = candidate
+        if len(group) == len(nearest):
+            return nearest
+        doubtful = np.flatnonzero(np.bincount(group)[group] > 1)
+        group, query, candidate = group[doubtful], query[doubtful], candidate[doubtful]
+        order = np.lexsort((candidate, self._apart(query, candidate), group))
+        group, candidate = group[order], candidate[order]
+        first = np.flatnonzero(np.diff(group, prepend=-1))
+        nearest[group[first]] = candidate[first]
         return nearest
 
     def _apart(self, a: Ints, b: Ints) -> Floats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from actionspace.errors import RunError, UsageError
 from actionspace.recognition.recipe import RecognitionRecipe, ViewsConfig
@@ -34,7 +34,7 @@ def build_views(
         size=config.size or spec.size,
         short_side=config.short_side or spec.short_side,
         geometry=config.geometry or spec.geometry,
-        resize=resize,
+        resize=spec.resizing(resize),
         clips=config.clips,
         augment=config.augment,
         spread=config.spread,
@@ -142,6 +142,8 @@ class Encoding:
         if self._given is not None:
             about = dict(getattr(self._given, "fingerprint", {}))
             known = {"name": about.get("encoder"), "weights_hash": about.get("weights")}
+            if licence := getattr(self._given, "licence", ""):
+                known["licence"] = licence
             return {**known, "dim": self._given.dim, "parameters": 0}
         encoder = self.encoder
         return {
@@ -253,11 +255,12 @@ def _open(
 ) -> Features | None:
     if features is None:
         return None
-    if isinstance(features, (str, os.PathLike)):
-        from actionspace.features.foreign import open_features
+    from actionspace.features.foreign import open_features
+    from actionspace.features.token_rows import one_vector
 
-        return open_features(Path(features), **options)
-    return features
+    if isinstance(features, (str, os.PathLike)):
+        features = open_features(Path(features), **options)
+    return cast("Features", one_vector(features))
 
 
 def adopt(recipe: RecognitionRecipe, source: Features) -> RecognitionRecipe:
@@ -280,7 +283,8 @@ def adopt(recipe: RecognitionRecipe, source: Features) -> RecognitionRecipe:
         update={
             "rows": about.get("rows", "dense"),
             "hop": about.get("hop"),
-            "resize": about.get("resize", recipe.clips.resize),
+            # An encoder's own way of resizing is what `exact` means for it.
+            "resize": "fast" if about.get("resize", recipe.clips.resize) == "fast" else "exact",
             "train": views,
             "val": views,
             "test": views,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -253,7 +253,8 @@ def _describe(
         "outputs": outputs,
         "activation": each[0] if len(each) == 1 else each,
         "preprocessing": source.preprocessing,
-        **describe_probes(probes),
+        # Where features are brought to length 1, the graph does it.
+        **describe_probes([replace(p, head=replace(p.head, unit=False)) for p in probes]),
         "encoder": run.labels.get("encoder") or {},
         "recipe": recipe.model_dump(mode="json", include=KEPT),
     }

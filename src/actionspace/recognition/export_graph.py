@@ -29,9 +29,12 @@ class FeatureScores(nn.Module):
         self.bias = nn.Parameter(bias, requires_grad=False)
         self.sizes = [len(head.classes) for head in heads]
         self.multi_label = [head.multi_label for head in heads]
+        self.unit = heads[0].unit
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Score features; a calibrated temperature is part of weight and bias already."""
+        if self.unit:
+            features = F.normalize(features, dim=-1)
         logits = F.linear(features, self.weight, self.bias)
         if len(self.sizes) == 1:
             return logits, _probabilities(logits, self.multi_label[0])

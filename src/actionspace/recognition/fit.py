@@ -44,7 +44,8 @@ def train(
     validation data. With ``mode="head"`` it learns from the training split in the loop, and from
     the validation split its temperature and thresholds; with ``lora``, ``full`` and ``layers`` the
     encoder learns with it. Then the test split is evaluated. With folds every group is tested once
-    by a head (and encoder) that never saw it; the head that stays is fitted on everything.
+    by a head (and encoder) that never saw it; the head that stays is fitted on everything. With
+    ``mode="zero_shot"`` nothing is trained, see :mod:`.zero_shot`; data is not needed.
 
     Under ``torchrun`` all processes train in the loop, everything else is done by the main one.
 
@@ -69,6 +70,13 @@ def train(
         StoreError, VideoError, WeightsError: from encoding.
     """
     given = data if data is not None else recipe.data
+    if recipe.mode == "zero_shot":
+        from actionspace.recognition.zero_shot import zero_shot
+
+        if folds is not None:
+            raise UsageError("mode=zero_shot learns nothing, so there is nothing to fold.")
+        how = {"overwrite": overwrite, "report": report}
+        return zero_shot(recipe, out=out, data=given, features=features, encoder=encoder, **how)
     if given is None:
         raise UsageError("Give the labelled videos as data=MANIFEST (a CSV file or a folder).")
     run = Run(Path(out))

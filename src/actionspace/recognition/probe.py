@@ -90,6 +90,7 @@ def describe_probes(probes: Sequence[Probe]) -> dict[str, Any]:
             "classes": probe.classes,
             "multi_label": probe.head.multi_label,
             "thresholds": list(probe.head.thresholds),
+            **({"unit": True} if probe.head.unit else {}),
             **({"background": asdict(probe.background)} if len(probes) > 1 else {}),
         }
     first = probes[0]
@@ -151,6 +152,7 @@ def read_probes(
             tuple(str(name) for name in about["classes"]),
             bool(about["multi_label"]),
             thresholds=tuple(float(t) for t in about.get("thresholds", ())),
+            unit=bool(about.get("unit", False)),
         )
         background = Background(**(about.get("background") or labels["background"]))
         seconds = float(labels.get("clip_seconds", 0.0))

@@ -159,6 +159,33 @@ class LoraConfig(Config):
     training begins with a changed encoder. Else one of them begins at 0."""
 
 
+class ZeroShotConfig(Config):
+    """mode=zero_shot: classes that are told in words (Radford et al., 2021)."""
+
+    descriptions: str | dict[str, list[str]] | None = None
+    """What each class looks like, in one text or several, e.g. ``{grooming: a rat licking its
+    fur}``; or a CSV file with the columns ``label`` and ``description``."""
+    templates: tuple[str, ...] = ("{}",)
+    """Each description is put into each of these at ``{}``; the vectors are averaged."""
+
+    @field_validator("descriptions", mode="before")
+    @classmethod
+    def _texts(cls, value: Any) -> Any:
+        """Make one text a list of one."""
+        if not isinstance(value, dict):
+            return value
+        return {str(k): [v] if isinstance(v, str) else v for k, v in value.items()}
+
+    @field_validator("templates")
+    @classmethod
+    def _take_a_text(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or any(template.count("{}") != 1 for template in value):
+            raise ValueError(
+                "each template has one place {} for a description, e.g. a video of {}."
+            )
+        return value
+
+
 class EvaluationConfig(Config):
     """How scores become metrics."""
 
@@ -199,11 +226,11 @@ class RecognitionRecipe(BaseRecipe):
 
     task: Literal["recognition"] = "recognition"
     """The task this recipe belongs to."""
-    mode: Literal["probe", "head", "lora", "full", "layers"] = "probe"
+    mode: Literal["probe", "head", "lora", "full", "layers", "zero_shot"] = "probe"
     """``probe``: fit the head on cached features by a direct solver (L-BFGS), in seconds.
-    ``head``: train it by gradient descent, as the ``training`` section says. The others train the
+    ``head``: train it by gradient descent, as the ``training`` section says. Others train the
     encoder with it: ``lora`` small adapters in it, ``full`` all of it, ``layers`` its last blocks.
-    """
+    ``zero_shot``: learn nothing; classes are told in words, to an encoder that knows text."""
     layers: PositiveInt | None = None
     """mode=layers: how many of the encoder's last blocks are trained, with what lies between and
     behind them."""
@@ -212,6 +239,8 @@ class RecognitionRecipe(BaseRecipe):
     what BatchNorm knows of the data. For small batches."""
     lora: LoraConfig = LoraConfig()
     """The adapters of mode=lora."""
+    zero_shot: ZeroShotConfig = ZeroShotConfig()
+    """The texts of mode=zero_shot."""
     inputs: Literal["clips", "features"] = "clips"
     """mode=head: learn from ``clips`` decoded on the fly, each event in another random view in each
     epoch (where ``clips.train.augment`` is set); or from ``features`` of ``augment`` stored views,
@@ -247,7 +276,7 @@ class RecognitionRecipe(BaseRecipe):
     @property
     def looped(self) -> bool:
         """Whether the loop trains it, as the ``training`` section says."""
-        return self.mode != "probe"
+        return self.mode not in ("probe", "zero_shot")
 
     @property
     def adapts(self) -> bool:
@@ -280,6 +309,10 @@ class RecognitionRecipe(BaseRecipe):
             raise ValueError(
                 "augment changes clips in each step of a training: it needs another mode than "
                 "probe, and inputs=clips"
+            )
+        if self.mode == "zero_shot" and self.folds is not None:
+            raise ValueError(
+                "mode=zero_shot learns nothing, so there is nothing to fold: no folds="
             )
         drifts = self.clips.batch_norm_drift
         if drifts and (self.mode != "head" or self.inputs == "features" or self.features):

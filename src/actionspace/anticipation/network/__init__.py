@@ -1,0 +1,1 @@
+"""What looks at an observed window and tells what comes next."""

@@ -31,6 +31,7 @@ from actionspace.training.loader import Loader, choose_workers
 from actionspace.training.machine import Machine, micro_batch_size, processes_here, set_up
 from actionspace.training.optimizers import build_optimizer, describe_groups
 from actionspace.training.options import TrainingConfig
+from actionspace.training.overflow import Forward
 from actionspace.training.records import Records, learning_rates
 from actionspace.training.run import Run
 from actionspace.training.signals import StopRequest, stop_requested
@@ -151,6 +152,7 @@ class _Loop:
             optimizer=optimizer,
             ema=ema,
             averages=averages,
+            forward=Forward(model, machine),
             machine=machine,
             team=team,
             config=config,
@@ -332,7 +334,8 @@ class _Loop:
             "trainable_parameters": trainable,
             "total_parameters": total,
         }
-        return Outcome(at, facts, self.notes, self.feeder.skipped(), self.team.is_main)
+        notes = [*self.notes, *filter(None, [self.stepper.forward.note])]
+        return Outcome(at, facts, notes, self.feeder.skipped(), self.team.is_main)
 
 
 def _deciding(config: TrainingConfig) -> dict[str, Any]:

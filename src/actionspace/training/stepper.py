@@ -6,6 +6,7 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from actionspace.training.ema import EMA
 from actionspace.training.judge import Progress
 from actionspace.training.machine import Machine
 from actionspace.training.options import TrainingConfig
+from actionspace.training.overflow import Forward
 from actionspace.training.plan import Step
 from actionspace.training.schedules import lr_at
 from actionspace.training.task import Batch, Task
@@ -34,6 +36,7 @@ class Stepper:
         optimizer: over the task's trained parameters.
         ema: average of the weights, or None.
         averages: of the losses, for the records.
+        forward: runs the model.
         machine, team: this process and the others.
         config: clipping, seed, schedule.
         steps_per_epoch: for the schedule.
@@ -45,6 +48,7 @@ class Stepper:
     optimizer: torch.optim.Optimizer
     ema: EMA | None
     averages: Averages
+    forward: Forward
     machine: Machine
     team: Team
     config: TrainingConfig
@@ -62,10 +66,11 @@ class Stepper:
             batch = next(batches)
             seen.append(batch)
             last = number == len(step.passes) - 1
-            self.machine.seed(self.config.seed, at.total, number, self.machine.rank)
             with self._sharing(last):
-                with self.machine.autocast():
-                    losses = self.task.step(self.model, batch.data)
+                losses = self.forward(
+                    partial(self.task.step, self.model, batch.data),
+                    partial(self._seed, at.total, number),
+                )
                 # DDP takes the mean over processes; wanted is the mean over samples.
                 share = batch.weight * self.machine.world / step.samples
                 loss = losses["loss"] if share == 1 else losses["loss"] * share
@@ -95,6 +100,9 @@ class Stepper:
         if not math.isfinite(loss.item()):
             names = [self.task.train.name(int(i)) for part in indices for i in part]
             raise failures.not_finite(number, names)
+
+    def _seed(self, step: int, number: int) -> None:
+        self.machine.seed(self.config.seed, step, number, self.machine.rank)
 
     def _set_lr(self, at: Progress) -> None:
         for group in self.optimizer.param_groups:

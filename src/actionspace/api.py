@@ -22,6 +22,7 @@ from actionspace.api_moments import align as align
 from actionspace.api_moments import embed as embed
 from actionspace.api_moments import search as search
 from actionspace.api_probe import probe as probe
+from actionspace.api_weights import convert as convert
 from actionspace.errors import UsageError
 from actionspace.tasks import known, known_to, task_of, verb
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from actionspace.encoders.encoder import Encoder
     from actionspace.events.table import Events
     from actionspace.features.store import FeatureStore
-    from actionspace.recipes.loader import Recipe
     from actionspace.recognition.export import Export
     from actionspace.training.predictions import Predictions
     from actionspace.training.run import Run
@@ -117,12 +117,13 @@ def train(
         RunError: there is nothing to resume, or it is of another recipe or other data.
         Interrupted: the training was stopped; its state is saved.
     """
+    from actionspace.recipes.loader import load_recipe
     from actionspace.training.run import next_run, stopped_run
 
     made = encoder if encoder is not None and not isinstance(encoder, str) else None
     if isinstance(encoder, str):
         fields["encoder"] = encoder
-    loaded = _changed(recipe, overrides, fields)
+    loaded = load_recipe(recipe, overrides, fields)
     if out is not None:
         target = Path(out)
     else:
@@ -138,17 +139,6 @@ def train(
         resume=resume,
     )
     return made_run
-
-
-def _changed(recipe: PathLike, overrides: Sequence[str], fields: Mapping[str, Any]) -> Recipe:
-    """Return a recipe with what is said otherwise laid over it."""
-    from actionspace.config import merge
-    from actionspace.recipes.loader import load_recipe
-
-    loaded = load_recipe(recipe, overrides)
-    if not fields:
-        return loaded
-    return load_recipe(merge(loaded.model_dump(mode="json"), fields=fields))
 
 
 def evaluate(
@@ -335,54 +325,6 @@ def submit(
 
 
 # ---- weights, lists, the machine -----------------------------------------------------------
-
-
-def convert(
-    checkpoint: PathLike,
-    *,
-    out: PathLike | None = None,
-    recipe: PathLike | None = None,
-    lora_alpha: float | None = None,
-    overwrite: bool = False,
-    overrides: Sequence[str] = (),
-    **fields: Any,
-) -> Path:
-    """Turn a published checkpoint into safetensors, or into a run; nothing in it is run.
-
-    Args:
-        checkpoint: a file of Video Swin (mmaction 0.x, mmaction2 1.x, torchvision), X3D, SlowFast,
-            Slow, C2D, I3D (pytorchvideo, PySlowFast) or Inception-I3D (pytorch-i3d), or the name
-            of published weights; or a run, whose encoder is written, adapters merged.
-        out: file to write, by default beside the checkpoint; with a recipe, the run folder.
-        recipe: make a run of the checkpoint's encoder and head that evaluates and predicts.
-        lora_alpha: of adapters in the file, where it does not say.
-        overwrite: replace a finished run.
-        overrides: ``key.sub=value`` strings over the recipe, as ``data=MANIFEST``.
-        fields: further recipe fields, as in :func:`train`.
-
-    Raises:
-        UsageError: recipe fields without a recipe.
-    """
-    from actionspace.encoders.weights import convert_checkpoint
-
-    if recipe is not None:
-        from actionspace.training.run import next_run
-
-        loaded = _changed(recipe, overrides, fields)
-        folder = Path(out) if out else next_run(loaded.name)
-        options = {} if lora_alpha is None else {"lora_alpha": lora_alpha}
-        make = verb(loaded.task, "convert", "run_from_checkpoint")
-        run: Run = make(checkpoint, loaded, folder, overwrite=overwrite, **options)
-        return run.path
-    if overrides or fields:
-        first = next(iter([*overrides, *fields]))
-        raise UsageError(f"'{first}' is an option of a recipe: name it too, --recipe NAME.")
-    if Path(checkpoint).is_dir():
-        write = verb(task_of(checkpoint), "convert", "weights_from_run")
-        return Path(write(checkpoint, out or f"{checkpoint}.safetensors"))
-    target = Path(out) if out else Path(checkpoint).with_suffix(".safetensors")
-    convert_checkpoint(Path(checkpoint), target, lora_alpha=lora_alpha)
-    return target
 
 
 def list_things(what: str, pattern: str = "*") -> list[dict[str, Any]]:

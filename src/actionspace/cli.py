@@ -56,10 +56,10 @@ def _root(
 
 @app.command()
 def demo(
-    tour: Annotated[str, typer.Argument(help="recognize or localize")] = "recognize",
+    tour: Annotated[str, typer.Argument(help="recognize, localize or align")] = "recognize",
     out: Annotated[Path | None, typer.Option("--out", help="Folder to make.")] = None,
 ) -> None:
-    """Real rat behaviour clips to a classifier, or to a detector of bouts, offline, in minutes."""
+    """Rat clips to a classifier or a detector, or drawn videos aligned: offline, in minutes."""
     from actionspace.demo import run
 
     typer.echo(run(tour, out).summary())
@@ -291,12 +291,22 @@ def convert(
     lora_alpha: Annotated[
         float | None, typer.Option(help="Of adapters in the file, where it does not say.")
     ] = None,
+    part: Annotated[
+        str | None, typer.Option(help="Of V-JEPA: target_encoder, ema_encoder or encoder.")
+    ] = None,
 ) -> None:
     """Turn a published checkpoint into safetensors without running code from it."""
     from actionspace import api
 
-    options = {"recipe": recipe, "lora_alpha": lora_alpha, "overrides": overrides or ()}
-    typer.echo(f"{api.convert(checkpoint, out=out, **options)}")  # type: ignore[arg-type]
+    made = api.convert(
+        checkpoint,
+        out=out,
+        recipe=recipe,
+        lora_alpha=lora_alpha,
+        part=part,
+        overrides=overrides or (),
+    )
+    typer.echo(f"{made}")
 
 
 @app.command(name="list")

@@ -180,3 +180,14 @@ def test_files_have_names_of_their_own_on_every_disk() -> None:
     """Two addresses differ in the case of a letter alone."""
     names = [entry.filename.casefold() for entry in WEIGHTS]
     assert len(set(names)) == len(names)
+
+
+def test_convert_writes_the_part_that_was_asked_for(tmp_path: Path) -> None:
+    import actionspace as A
+
+    nets = {"target_encoder": v2(1), "encoder": v2(2)}
+    path = _file(tmp_path / "w.pt", **nets)
+    for part in (None, "encoder"):
+        made = read_checkpoint(A.convert(path, out=tmp_path / f"{part}.safetensors", part=part))
+        wanted = nets[part or "target_encoder"].state_dict()
+        assert all(torch.equal(made.backbone[k], v) for k, v in wanted.items())

@@ -148,7 +148,11 @@ def download_split_list(name: str, folder: str | Path) -> Path:
 
 
 def convert_checkpoint(
-    path: str | Path, out: str | Path, *, lora_alpha: float | None = None
+    path: str | Path,
+    out: str | Path,
+    *,
+    lora_alpha: float | None = None,
+    part: str | None = None,
 ) -> Checkpoint:
     """Write a checkpoint of any known layout as plain safetensors, and return what it was.
 
@@ -158,7 +162,7 @@ def convert_checkpoint(
         WeightsError: as :func:`read_checkpoint`.
         ActionspaceError: ``out`` cannot be written.
     """
-    read = read_checkpoint(path, lora_alpha=lora_alpha)
+    read = read_checkpoint(path, lora_alpha=lora_alpha, part=part)
     tensors = dict(read.backbone) | {f"head.{name}": value for name, value in read.head.items()}
     metadata = {
         "format": "pt",

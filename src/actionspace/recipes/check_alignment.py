@@ -50,7 +50,7 @@ def _weights(recipe: AlignmentRecipe, where: str) -> Iterator[Finding]:
 def _map(recipe: AlignmentRecipe, where: str) -> Iterator[Finding]:
     if recipe.evaluation.map == "umap" and find_spec("umap") is None:
         message = (
-            "evaluation.map=umap needs umap-learn (pip install 'actionspace[umap]'); without it "
+            "evaluation.map=umap needs umap-learn (pip install umap-learn); without it "
             "the report shows principal components."
         )
         yield Finding("warning", "evaluation", message, where)

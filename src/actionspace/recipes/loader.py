@@ -40,20 +40,23 @@ def recipe_names() -> list[str]:
 
 
 def load_recipe(
-    name: str | os.PathLike[str] | Mapping[str, Any], overrides: Sequence[str] = ()
+    name: str | os.PathLike[str] | Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    fields: Mapping[str, Any] | None = None,
 ) -> Recipe:
     """Load a recipe.
 
     Args:
         name: a name from :func:`list_recipes`, a YAML path, or a mapping (a run's config).
         overrides: ``key.sub=value`` strings laid over it.
+        fields: further fields, nested mappings for parts.
 
     Raises:
         UsageError: no such recipe.
         ConfigError: a key or a value does not fit the model.
     """
     values, where = _values(name)
-    merged = merge(values, overrides)
+    merged = merge(values, overrides, fields or {})
     task = merged.get("task", "recognition")
     if task not in TASKS:
         raise ConfigError(f"{where}: task '{task}' is unknown.{did_you_mean(str(task), TASKS)}")

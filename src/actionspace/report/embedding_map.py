@@ -70,7 +70,7 @@ def _umap(centred: NDArray[np.float64]) -> NDArray[np.float64]:
     except ImportError as e:
         raise ActionspaceError(
             f"The map by UMAP needs umap-learn, which cannot be imported ({e}): pip install "
-            "'actionspace[umap]', or leave evaluation.map=pca."
+            "umap-learn, or leave evaluation.map=pca."
         ) from e
     made = UMAP(n_neighbors=NEIGHBOURS, metric="cosine", random_state=0)
     return np.asarray(made.fit_transform(centred.astype(np.float32)), np.float64)

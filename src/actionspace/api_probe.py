@@ -55,9 +55,9 @@ def probe(
     """
     from actionspace.encoders.licences import accept_licences
     from actionspace.recipes.loader import load_recipe
-    from actionspace.recognition.leaderboard import compare
-    from actionspace.recognition.leaderboard_files import next_folder
-    from actionspace.recognition.leaderboard_options import FEW_SHOT, Options
+    from actionspace.recognition.leaderboard.compare import compare
+    from actionspace.recognition.leaderboard.files import next_folder
+    from actionspace.recognition.leaderboard.options import FEW_SHOT, Options
     from actionspace.recognition.recipe import RecognitionRecipe
 
     loaded = load_recipe(recipe, overrides)
@@ -74,7 +74,9 @@ def probe(
         seed=seed,
     )
     folder = Path(out) if out is not None else next_folder()
-    board = compare(loaded, _names(encoders), data=data, out=folder, options=options)
+    board = compare(
+        loaded, _names(encoders), data=data, out=folder, options=options, overrides=overrides
+    )
     return {**board, "folder": str(folder)}
 
 

@@ -15,12 +15,13 @@ from actionspace.errors import DataError, RunError, UsageError
 from actionspace.events.table import Events
 from actionspace.metrics.classification import mean_class_accuracy
 from actionspace.metrics.intervals import bootstrap
-from actionspace.recognition import leaderboard, leaderboard_heads
-from actionspace.recognition.leaderboard import compare
-from actionspace.recognition.leaderboard_options import Options
-from actionspace.recognition.leaderboard_plan import few_labels, inner_splits, make_plan, scarce
-from actionspace.recognition.leaderboard_scores import Judge
-from actionspace.recognition.leaderboard_table import table
+from actionspace.recognition.leaderboard import compare as comparing
+from actionspace.recognition.leaderboard import heads as leaderboard_heads
+from actionspace.recognition.leaderboard.compare import compare
+from actionspace.recognition.leaderboard.options import Options
+from actionspace.recognition.leaderboard.plan import few_labels, inner_splits, make_plan, scarce
+from actionspace.recognition.leaderboard.scores import Judge
+from actionspace.recognition.leaderboard.table import table
 from tests.recognition import tiny
 from tests.recognition.conftest import recipe
 
@@ -94,8 +95,8 @@ def test_what_is_finished_is_not_done_again(
         done.append(head)
         return real(head, *args, **more)
 
-    monkeypatch.setattr(leaderboard, "answer", counted)
-    monkeypatch.setattr(leaderboard, "answer_few", None)  # must not be asked at all
+    monkeypatch.setattr(comparing, "answer", counted)
+    monkeypatch.setattr(comparing, "answer_few", None)  # must not be asked at all
     asked = Options(folds=3, shots=(1, 2, 9), draws=2, bootstrap=50)
     again = compare(
         recipe(), [tiny.ENCODER, MEAN, "starterr"], data=clips, out=board_folder, options=asked
@@ -185,7 +186,7 @@ def test_scores_and_intervals_are_those_of_the_metrics() -> None:
 def test_videos_that_one_encoder_lacks_are_left_out_for_all(
     clips: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = leaderboard.make_features
+    real = comparing.make_features
     gone = clips.videos["video"].iloc[0]
 
     def without(name: str, recipe: Any, events: Events, kept: Any, *, tokens: bool) -> Any:
@@ -196,7 +197,7 @@ def test_videos_that_one_encoder_lacks_are_left_out_for_all(
         made = real(name, recipe, others, kept, tokens=tokens)
         return replace(made, skipped={gone: "too short"})
 
-    monkeypatch.setattr(leaderboard, "make_features", without)
+    monkeypatch.setattr(comparing, "make_features", without)
     found = compare(
         recipe(),
         [tiny.ENCODER, MEAN],

@@ -9,6 +9,7 @@ when an encoder or head is added.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,12 +22,12 @@ from actionspace.features.bags import bags
 from actionspace.metrics.inputs import Ints
 from actionspace.progress import bar
 from actionspace.recognition import data as manifest
-from actionspace.recognition.leaderboard_encoders import Made, make_features
-from actionspace.recognition.leaderboard_files import Kept, write_results
-from actionspace.recognition.leaderboard_heads import How, answer, answer_few
-from actionspace.recognition.leaderboard_options import FEW_SHOT, Options
-from actionspace.recognition.leaderboard_plan import Plan, make_plan
-from actionspace.recognition.leaderboard_table import Entry, tabulate
+from actionspace.recognition.leaderboard.encoders import Made, make_features
+from actionspace.recognition.leaderboard.files import Kept, write_results
+from actionspace.recognition.leaderboard.heads import How, answer, answer_few
+from actionspace.recognition.leaderboard.options import FEW_SHOT, Options
+from actionspace.recognition.leaderboard.plan import Plan, make_plan
+from actionspace.recognition.leaderboard.table import Entry, tabulate
 from actionspace.recognition.recipe import RecognitionRecipe
 from actionspace.recognition.rows import Rows
 from actionspace.training.environment import pick_device
@@ -45,6 +46,7 @@ def compare(
     data: str | os.PathLike[str] | Events,
     out: Path,
     options: Options | None = None,
+    overrides: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Compare encoders and heads, and leave ``leaderboard.csv``, ``.json`` and ``report.html``.
 
@@ -54,9 +56,10 @@ def compare(
         data: the manifest; one label per event.
         out: the folder; finished parts in it are taken over.
         options: how they are compared.
+        overrides: what was laid over the packaged recipe, for the command to go on with.
 
     Returns:
-        What ``leaderboard.json`` holds; see :func:`~.leaderboard_table.tabulate`.
+        What ``leaderboard.json`` holds; see :func:`~.table.tabulate`.
 
     Raises:
         UsageError: no encoder, several label columns, an option that makes no sense.
@@ -84,7 +87,7 @@ def compare(
         failed=failed,
         left_out=_left_out(made),
         data=None if not isinstance(data, (str, os.PathLike)) else os.fspath(data),
-        recipe=recipe.name,
+        recipe=shlex.join([recipe.name, *overrides]),
     )
     write_results(out, board)
     from actionspace.report.leaderboard import write_leaderboard

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from actionspace.errors import DataError
 from actionspace.recognition.encode import Encoding
-from actionspace.recognition.leaderboard_files import Kept
+from actionspace.recognition.leaderboard.files import Kept
 from actionspace.recognition.recipe import RecognitionRecipe
 from actionspace.training.cached import cache_place, cached_features
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from actionspace.metrics.inputs import Ints
-from actionspace.recognition.leaderboard_encoders import Cost
-from actionspace.recognition.leaderboard_options import Options
-from actionspace.recognition.leaderboard_plan import Plan, scarce
-from actionspace.recognition.leaderboard_scores import Judge, Score
+from actionspace.recognition.leaderboard.encoders import Cost
+from actionspace.recognition.leaderboard.options import Options
+from actionspace.recognition.leaderboard.plan import Plan, scarce
+from actionspace.recognition.leaderboard.scores import Judge, Score
 
 
 @dataclass(frozen=True)
@@ -151,8 +151,8 @@ def _best(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 def _command(best: Mapping[str, Any], plan: Plan, data: str | None, recipe: str) -> str:
     """Return what trains a classifier on the best encoder."""
     folds = [f"folds={len(plan.trials)}"] if len(plan.trials) > 1 else []
-    parts = ["actionspace", "train", recipe, f"data={data or 'MANIFEST'}"]
-    return shlex.join([*parts, f"encoder={best['encoder']}", *folds])
+    rest = [f"data={data or 'MANIFEST'}", f"encoder={best['encoder']}", *folds]
+    return f"actionspace train {recipe} {shlex.join(rest)}"
 
 
 def _command_note(best: Mapping[str, Any], first: Mapping[str, Any]) -> str:

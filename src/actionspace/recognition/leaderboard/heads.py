@@ -16,7 +16,7 @@ from actionspace.heads.linear import to_probabilities
 from actionspace.heads.probe import fit_probe
 from actionspace.heads.ridge import fit_ridge
 from actionspace.metrics.inputs import Bools, Ints
-from actionspace.recognition.leaderboard_plan import Plan, few_labels, inner_splits
+from actionspace.recognition.leaderboard.plan import Plan, few_labels, inner_splits
 from actionspace.recognition.rows import Rows
 
 FIXED_LINEAR, FIXED_RIDGE = 1e-1, 1e-1

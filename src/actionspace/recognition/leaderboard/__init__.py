@@ -1,0 +1,1 @@
+"""Which frozen encoder for these videos: encoders and heads compared on one manifest."""

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarks.event_sequences import Made, make
 
 from actionspace.anticipation.fit import train
 from actionspace.metrics.anticipation import single_anticipation_metrics
 from actionspace.recipes.loader import load_recipe
 from actionspace.training.predictions import read_predictions
-from benchmarks.event_sequences import Made, make
 
 HORIZONS = (0.5, 1.0, 2.0)
 Figures = dict[str, float]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks.event_sequences import Made, make
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +17,6 @@ from actionspace.anticipation.recipe import AnticipationRecipe
 from actionspace.anticipation.samples import draw_horizon, window_end
 from actionspace.anticipation.timeline import Timeline
 from actionspace.anticipation.window import EDGE, observed, slot_count
-from benchmarks.event_sequences import Made, make
 
 seconds = st.floats(0.05, 5.0)
 

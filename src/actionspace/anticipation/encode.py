@@ -124,7 +124,7 @@ def _open(recipe: AnticipationRecipe, place: Any, events: Events) -> Source:
     if not isinstance(place, (str, os.PathLike)):
         return place  # type: ignore[no-any-return]
     if (Path(place) / "store.json").is_file():
-        return open_features(place)
+        return open_features(Path(place))
     files = recipe.files
     if files.stride is None:
         raise UsageError(
@@ -132,7 +132,7 @@ def _open(recipe: AnticipationRecipe, place: Any, events: Events) -> Source:
             "between rows), files.window= and files.fps=."
         )
     options = files.model_dump()
-    return open_features(place, **{**options, "fps": files.fps or _fps(events)})
+    return open_features(Path(place), **{**options, "fps": files.fps or _fps(events)})
 
 
 def _listed(recipe: AnticipationRecipe, events: Events) -> Source:

@@ -23,6 +23,7 @@ from actionspace.training.predictions import is_predictions, read_predictions
 
 if TYPE_CHECKING:
     from actionspace.events.table import Events
+    from actionspace.training.predictions import Predictions
 
 PathLike = str | os.PathLike[str]
 LEAST = 1e-12
@@ -61,7 +62,7 @@ def submit(
     if challenge != "action_anticipation":
         raise UsageError(f"These are runs of anticipation; challenge={challenge} is another task.")
     events = resolve(data)
-    by_head = {}
+    by_head: dict[str, Predictions] = {}
     for source in sources:
         found = (
             read_predictions(source)

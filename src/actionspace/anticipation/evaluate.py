@@ -216,7 +216,7 @@ def _evaluate_folder(
     told = read_predictions(path)
     if told.labels.get("task") != "anticipation":
         raise RunError(f"{path} holds predictions of another task.")
-    config = _config((told.labels.get("evaluation") or {}) | changes)
+    config = _config({**(told.labels.get("evaluation") or {}), **changes})
     columns = list(told.labels["heads"])
     if data is not None:
         events = resolve(data)

@@ -113,5 +113,11 @@ def predictions_of(
         scores={name: values[have].astype(np.float32) for name, values in scores.items()},
         labels=labels,
         rows=pd.DataFrame(columns=list(ROW_COLUMNS)),
-        truth=rows.reset_index(drop=True) if truth else None,
+        truth=_annotated(rows) if truth else None,
     )
+
+
+def _annotated(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return events as they were annotated, without what predictions put beside them."""
+    beside = [c for c in rows.columns if c == "score" or c.endswith(("_true", "_score"))]
+    return rows.drop(columns=beside).reset_index(drop=True)

@@ -77,7 +77,7 @@ def truth_of(
             )
         names[column] = [*known, *extra]
         number = {name: i for i, name in enumerate(names[column])}
-        targets[column] = np.array([number.get(t, -1) for t in labels], np.int64)
+        targets[column] = np.array([number.get(t or "", -1) for t in labels], np.int64)
         seen &= targets[column] < len(known)
     if pairs is not None:
         table = np.stack(list(targets.values()), axis=1)

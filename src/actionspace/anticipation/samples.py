@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,15 +46,11 @@ class Observed:
 
     def to(self, device: torch.device) -> Observed:
         """Return the same on another device."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Observed(
-            **{
-                name: tuple(part.to(device) for part in value)
-                if isinstance(value, tuple)
-                else value.to(device)
-                for name, value in values.items()
-            }
-        )
+
+        def moved(value: Tensor | tuple[Tensor, ...]) -> Any:
+            return value.to(device) if isinstance(value, Tensor) else tuple(map(moved, value))
+
+        return Observed(**{f.name: moved(getattr(self, f.name)) for f in fields(self)})
 
 
 def window_end(

@@ -15,6 +15,7 @@ from actionspace.report.calibration_view import CalibrationView, calibration_vie
 from actionspace.report.curves import Chart, curves
 from actionspace.report.figures_svg import shorten
 from actionspace.report.head_view import Found, HeadView, head_view, split_name
+from actionspace.report.horizon_view import horizon_charts
 from actionspace.report.measures import Measure, measures
 from actionspace.report.observed_view import observed_charts
 
@@ -38,6 +39,7 @@ class Context:
     heads: tuple[HeadView, ...]
     curves: tuple[Chart, ...]
     observed: tuple[Chart, ...]
+    horizons: tuple[Chart, ...]
     calibration: CalibrationView | None
     alignment: AlignmentView | None
     best_epoch: int | None
@@ -85,6 +87,7 @@ def gather(
         heads=tuple(heads),
         curves=charts,
         observed=observed_charts(metrics),
+        horizons=horizon_charts(metrics),
         calibration=calibration,
         alignment=aligned,
         best_epoch=environment.get("best_epoch"),
@@ -161,7 +164,8 @@ def _read_all(folders: Sequence[tuple[str, Path]]) -> tuple[dict[str, Prediction
 def _heads(config: Mapping[str, Any], many: Sequence[Predictions]) -> list[str]:
     """Return the heads that are shown: those the run was trained on, as far as predicted."""
     about = config.get("head")
-    wanted = (about if isinstance(about, Mapping) else config).get("column") or "label"
+    wanted = (about if isinstance(about, Mapping) else config).get("column")
+    wanted = wanted or config.get("columns") or "label"
     columns = [wanted] if isinstance(wanted, str) else list(wanted)
     heads = list(dict.fromkeys(h for p in many for h in p.labels.get("heads", {})))
     return [c for c in columns if c in heads or not heads] or heads[:1]

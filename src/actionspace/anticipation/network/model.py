@@ -76,7 +76,7 @@ class ModalityAttention(nn.Module):
 
     def __init__(self, branches: nn.ModuleList, dropout: float) -> None:
         super().__init__()
-        width = sum(int(branch.summary) for branch in branches)  # type: ignore[arg-type]
+        width = sum(int(branch.summary) for branch in branches)  # type: ignore[arg-type, misc]
         sizes = (width, max(width // 4, 1), max(width // 8, 1))
         hidden = [
             layer

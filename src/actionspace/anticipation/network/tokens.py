@@ -32,7 +32,7 @@ class FeatureTokens(nn.Module):
         self.missing = nn.Parameter(torch.zeros(self.width))
         learned = config.positions == "learned"
         self.positions = nn.Parameter(torch.zeros(slots, 1, self.width)) if learned else None
-        for token in filter(lambda p: p is not None, (self.missing, self.positions)):
+        for token in self.parameters(recurse=False):
             nn.init.trunc_normal_(token, std=STD)
 
     def forward(self, rows: Tensor, known: Tensor) -> Tensor:
@@ -105,13 +105,15 @@ class Inputs(nn.Module):
         """Return tokens of the rows ``[B, T, L, W]``."""
         if self.features is None:
             return None
-        return self.dropout(self.features(seen.rows[store], seen.known[store]))
+        rows: Tensor = self.dropout(self.features(seen.rows[store], seen.known[store]))
+        return rows
 
     def before(self, seen: Observed) -> Tensor | None:
         """Return tokens of past events ``[B, H, W]``."""
         if self.past is None:
             return None
-        return self.dropout(self.past(seen.labels, seen.times, seen.past))
+        before: Tensor = self.dropout(self.past(seen.labels, seen.times, seen.past))
+        return before
 
     def soon(self, seen: Observed) -> Tensor | None:
         """Return the token of the horizon ``[B, 1, W]``."""

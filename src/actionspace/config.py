@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,6 +35,8 @@ def merge(
     Raises:
         ConfigError: an override is not of the form ``key=value``.
     """
+    if not overrides and not fields and "${" not in str(base):
+        return {str(k): v for k, v in copy.deepcopy(dict(base)).items()}  # nothing to do
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,9 @@ class Pictures:
     def read(self, index: int, frames: np.ndarray) -> Tensor:
         made = np.random.default_rng(index).integers(0, 255, (9, 40, 36, 3), np.uint8)
         return torch.from_numpy(made[frames])
+
+    def stream(self, index: int, blocks: Sequence[np.ndarray]) -> Iterator[Tensor]:
+        return (self.read(index, block) for block in blocks)
 
 
 def recipe(name: str) -> AlignmentRecipe:

@@ -5,20 +5,25 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 import actionspace as A
+from actionspace.alignment.chunks import cut_clips
 from actionspace.alignment.data import PictureVideos
-from actionspace.alignment.infer import embed_video
+from actionspace.alignment.infer import embed_video, evaluation_pictures
 from actionspace.alignment.recipe import AlignmentRecipe
 from actionspace.alignment.saved import load_network
 from actionspace.config import parse, write_yaml
 from actionspace.errors import UsageError
 from actionspace.events.table import Events
 from actionspace.training.run import Run
+from actionspace.video import clips
+from actionspace.video.clips import Clip, iter_clips
+from actionspace.video.sweep import SweepStats
 from actionspace.video.write import write_video
 from tests.alignment import phased
 
@@ -113,3 +118,35 @@ def test_features_are_of_no_use_to_it(manifest: Path, tmp_path: Path) -> None:
     write_yaml(tmp_path / "r.yaml", recipe())
     with pytest.raises(UsageError, match="takes pictures"):
         A.train(tmp_path / "r.yaml", data=str(manifest), features=str(tmp_path), out=tmp_path / "x")
+
+
+def test_a_video_is_read_once_whatever_it_is_cut_into(
+    run: Run, manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = parse(AlignmentRecipe, run.config, "config.yaml")
+    small = {"contexts": 3, "frames_per_batch": 4, "positions": "none"}
+    network = load_network(run, made)
+    network.config = network.config.model_copy(update=small)
+    changed = made.model_copy(
+        update={
+            "evaluation": made.evaluation.model_copy(update={"frames_per_clip": 5}),
+            "sampling": made.sampling.model_copy(update={"context_stride": 3}),
+        }
+    )
+    videos = PictureVideos(Events.from_frames([], [{"video": "v2.mp4"}], manifest.parent))
+    seen: list[SweepStats] = []
+
+    def counted(*args: Any, **options: Any) -> Iterator[Clip]:
+        seen.append(SweepStats())
+        return iter_clips(*args, stats=seen[-1], **options)
+
+    monkeypatch.setattr(clips, "iter_clips", counted)
+    found = embed_video(network, videos, 0, changed)
+    assert [stats.converted for stats in seen] == [stats.decoded for stats in seen] == [12]
+    pictures = evaluation_pictures(made)(videos.read(0, np.arange(12)))
+    with torch.no_grad():
+        parts = [
+            network(pictures[clip.inputs][None])[0].numpy()
+            for clip in cut_clips(12, 5, contexts=3, context_stride=3)
+        ]
+    np.testing.assert_allclose(found, np.concatenate(parts), atol=1e-5)

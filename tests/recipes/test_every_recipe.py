@@ -14,7 +14,7 @@ from actionspace.recipes.loader import load_recipe, recipe_names
 from actionspace.recognition.recipe import RecognitionRecipe
 from actionspace.training.run import Run
 from tests.datasets import layouts
-from tests.recipes.small import ADAPTABLE, FAST, FLOW, PICTURES, TINY, few_videos
+from tests.recipes.small import ADAPTABLE, FAST, FLOW, PICTURES, STEPS, TINY, few_videos
 
 # The encoder and the picture are made small; rows, clips, crops and views stay the recipe's.
 SMALL = [*FAST, "training.tensorboard=false"]
@@ -83,6 +83,9 @@ class Workshop:
 
 def smaller(recipe: RecognitionRecipe) -> list[str]:
     """A few small steps do not teach anything by gradient: it has to run from end to end."""
+    if recipe.attends:
+        few = "{num_heads: 4, lrs: [1e-2], weight_decays: [0.01], epochs: 20, batch_size: 8}"
+        return [STEPS, f"head.attentive={few}"]
     if not recipe.adapts:
         return [TINY, "training.epochs=2"]
     tiny = ADAPTABLE

@@ -19,7 +19,16 @@ UAS = [name for name in recipe_names() if name.endswith("_linear_probe")]
 ADAPTED = [name for name in recipe_names() if name.endswith(("_lora", "_finetune"))]
 RECOGNITION = [recipe.name for recipe in list_recipes() if recipe.task == "recognition"]
 LOCALIZE = {"localize", "localize_boundaries", "localize_points"}
-OWN = {"linear_probe", "lora", "finetune", "zero_shot", "align", "align_frames"} | LOCALIZE
+OWN = {
+    "linear_probe",
+    "attentive_probe",
+    "lora",
+    "finetune",
+    "align",
+    "align_frames",
+    "anticipate",
+} | LOCALIZE
+FETCHED = {"zero_shot", "localize_vjepa2", "align_vjepa2", "align_dinov3"}  # own data, but weights
 TOP1, TOP5, MCA = "top1_accuracy", "top5_accuracy", "mean_class_accuracy"
 
 # Name: (classes, published percentages, hours, train stride, test clips, batch).
@@ -49,8 +58,9 @@ ADAPTED_SHEET = {
 def test_the_packaged_recipes_are_those_of_the_sheet():
     assert sorted(UAS) == sorted(SHEET)
     assert sorted(ADAPTED) == sorted(ADAPTED_SHEET)
-    assert {r.name for r in list_recipes()[: len(OWN)]} == OWN
-    chimps = sorted(n for n in (*UAS, *ADAPTED) if "chimp" in n)
+    own = OWN | FETCHED
+    assert {r.name for r in list_recipes()[: len(own)]} == own
+    chimps = sorted(n for n in (*UAS, *ADAPTED, "chimpbehave_vjepa2_attentive") if "chimp" in n)
     assert [r.name for r in list_recipes("chimp*")] == chimps
 
 
@@ -110,7 +120,14 @@ def test_the_other_recipes_of_epic_kitchens_train_as_the_baseline(name: str):
     assert recipe.training == base.training.model_copy(update={"optimizer": optimizer})
 
 
-@pytest.mark.parametrize("name", [n for n in RECOGNITION if n.startswith(("ucf50", "epic100"))])
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name in RECOGNITION
+        if name.startswith(("ucf50", "epic100")) and not name.endswith("_attentive")
+    ],
+)
 def test_clips_are_those_the_encoder_expects(name: str):
     """But for the original X3D pipeline, and a rate of another clock that comes to the same."""
     recipe = load_recipe(name)
@@ -127,6 +144,34 @@ def test_clips_are_those_the_encoder_expects(name: str):
 def test_recipes_for_own_data_pass_the_check(name: str):
     assert [f.code for f in check_recipe(name)] == ["data"]
     assert not load_recipe(name).dataset
+
+
+@pytest.mark.parametrize("name", sorted(FETCHED - {"zero_shot"}))
+def test_weights_that_have_to_be_fetched_are_a_note(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("ACTIONSPACE_CACHE", str(tmp_path))
+    found = check_recipe(name)
+    assert [(f.code, f.severity) for f in found] == [("weights", "note"), ("data", "note")]
+    assert "to download" in found[0].message
+    assert not load_recipe(name).dataset
+
+
+@pytest.mark.parametrize("name", [n for n in RECOGNITION if n.endswith("_vjepa2_attentive")])
+def test_attentive_probes_are_those_of_v_jepa_2(name: str):
+    """Its grid, network and clips; what is cached and what is chosen on differ."""
+    recipe = load_recipe(name)
+    how, clips = recipe.head.attentive, recipe.clips
+    assert (how.depth, how.num_heads, how.epochs, how.join_clips) == (4, 16, 20, True)
+    assert how.lrs == [5e-3, 3e-3, 1e-3, 3e-4, 1e-4]
+    assert how.weight_decays == [0.01, 0.1, 0.4, 0.8]
+    assert clips.test.frames == 16 and clips.test.geometry == "three" and clips.rows == "events"
+    assert (clips.train.short_side, clips.test.short_side, clips.test.size) == (292, 256, 256)
+    segments = 8 if name.startswith(("mammalnet", "kinetics")) else 2
+    short = name.startswith("chimpbehave")
+    assert (clips.test.clips, clips.test.stride) == ((1, 1) if short else (segments, 4))
+    assert recipe.published is None and "not measured" in recipe.description
+    assert [f.severity for f in check_recipe(name)] == ["note", "note"]
 
 
 @pytest.mark.parametrize("name", recipe_names())

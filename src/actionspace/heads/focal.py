@@ -23,4 +23,9 @@ def focal_loss(
     right = score * targets + (1 - score) * (1 - targets)
     entropy = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     loss = (1 - right) ** gamma * entropy
-    return loss if alpha is None else (alpha * targets + (1 - alpha) * (1 - targets)) * loss
+    return loss if alpha is None else share(targets, alpha) * loss
+
+
+def share(targets: Tensor, alpha: float) -> Tensor:
+    """Return the weight of each entry: ``alpha`` of what is true, 1 - alpha of what is not."""
+    return alpha * targets + (1 - alpha) * (1 - targets)

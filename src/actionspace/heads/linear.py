@@ -57,6 +57,11 @@ class LinearHead:
         """Width D of the features this head takes."""
         return int(self.weight.shape[-1])
 
+    @property
+    def size(self) -> int:
+        """How many numbers were learnt."""
+        return self.weight.size + self.bias.size
+
     def scores(self, x: ArrayLike) -> Floats:
         """Return logits ``[..., C]`` of features ``[..., D]``.
 

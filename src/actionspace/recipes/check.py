@@ -15,6 +15,7 @@ from actionspace.errors import ActionspaceError, did_you_mean
 from actionspace.localization.recipe import LocalizationRecipe
 from actionspace.recipes.check_alignment import check_alignment
 from actionspace.recipes.check_anticipation import check_anticipation
+from actionspace.recipes.check_attentive import check_attentive
 from actionspace.recipes.check_localization import check_localization
 from actionspace.recipes.check_training import check_training
 from actionspace.recipes.check_zero_shot import check_zero_shot
@@ -43,6 +44,7 @@ def check_recipe(name: str | os.PathLike[str] | Mapping[str, Any]) -> list[Findi
         *_data_findings(recipe, where),
         *check_training(recipe, where),
         *(check_zero_shot(recipe, where) if _in_words(recipe) else ()),
+        *(check_attentive(recipe, where) if _attends(recipe) else ()),
         *(check_localization(recipe, where) if isinstance(recipe, LocalizationRecipe) else ()),
         *(check_alignment(recipe, where) if isinstance(recipe, AlignmentRecipe) else ()),
         *(check_anticipation(recipe, where) if isinstance(recipe, AnticipationRecipe) else ()),
@@ -51,6 +53,10 @@ def check_recipe(name: str | os.PathLike[str] | Mapping[str, Any]) -> list[Findi
 
 def _in_words(recipe: Recipe) -> TypeGuard[RecognitionRecipe]:
     return isinstance(recipe, RecognitionRecipe) and recipe.mode == "zero_shot"
+
+
+def _attends(recipe: Recipe) -> TypeGuard[RecognitionRecipe]:
+    return isinstance(recipe, RecognitionRecipe) and recipe.attends
 
 
 def _encoder_findings(recipe: Recipe, where: str) -> list[Finding]:

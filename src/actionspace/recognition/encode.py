@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from actionspace.errors import RunError, UsageError
+from actionspace.errors import RunError, StoreError, UsageError
 from actionspace.recognition.recipe import RecognitionRecipe, ViewsConfig
 from actionspace.training.cached import cache_place, cached_features, require_weights
 from actionspace.training.environment import pick_device
@@ -78,7 +78,7 @@ class Encoding:
         self._expect = expect or {}
         self._adapted = adapted
         place = features if features is not None else recipe.features
-        self._given = _open(place, recipe.feature_options)
+        self._given = _open(place, recipe)
         if self._given is not None and adapted is not None:
             self._check_features(self._given)
         self._dense: dict[Path, tuple[Features, set[str]]] = {}
@@ -211,7 +211,9 @@ class Encoding:
         config = self.recipe.clips
         hop = config.hop if rows == "dense" else None
         grid = {"views": views, "rows": rows, "hop": hop, "stochastic_depth": stochastic}
-        return cached_features(place, events, self.encoder, config, **grid)
+        tokens = {"tokens": self.recipe.tokens, "limit_gb": config.limit_gb}
+        store = cached_features(place, events, self.encoder, config, **grid, **tokens)
+        return join_clips(store, self.recipe)
 
     def _place(self, events: Events, views: Views, rows: str, stochastic: bool, tag: str) -> Path:
         config = self.recipe.clips
@@ -224,6 +226,7 @@ class Encoding:
             hop=config.hop if rows == "dense" else None,
             how=[config.dtype, config.precision, config.compile, config.batch_size, stochastic],
             tag=tag if rows == "events" else "",
+            **({"tokens": tokens} if (tokens := self.recipe.tokens) else {}),
         )
 
     def _weights(self) -> str | None:
@@ -251,7 +254,7 @@ class Encoding:
 
 
 def _open(
-    features: Features | str | os.PathLike[str] | None, options: dict[str, Any]
+    features: Features | str | os.PathLike[str] | None, recipe: RecognitionRecipe
 ) -> Features | None:
     if features is None:
         return None
@@ -259,8 +262,30 @@ def _open(
     from actionspace.features.token_rows import one_vector
 
     if isinstance(features, (str, os.PathLike)):
-        features = open_features(Path(features), **options)
-    return cast("Features", one_vector(features))
+        features = open_features(Path(features), **recipe.feature_options)
+    if not recipe.attends:
+        return cast("Features", one_vector(features))
+    if getattr(features, "tokens", None) is None:
+        raise StoreError(
+            f"{getattr(features, 'path', features)!s} holds one vector per clip, and an attentive "
+            "head looks at tokens. Extract with tokens=time, or take head.kind=linear."
+        )
+    return join_clips(features, recipe)
+
+
+def join_clips(store: Features, recipe: RecognitionRecipe) -> Features:
+    """Return a store of tokens with the clips of an event as one sequence, if they are wanted so.
+
+    Raises:
+        StoreError: its random views are not whole sets of clips.
+    """
+    from actionspace.features.store import FeatureStore
+    from actionspace.features.token_clips import JoinedClips
+
+    wanted = recipe.attends and recipe.head.attentive.join_clips
+    if not wanted or not isinstance(store, FeatureStore) or store.rows != "events":
+        return store
+    return cast("Features", JoinedClips(store))
 
 
 def adopt(recipe: RecognitionRecipe, source: Features) -> RecognitionRecipe:
@@ -270,19 +295,27 @@ def adopt(recipe: RecognitionRecipe, source: Features) -> RecognitionRecipe:
     the recipe as it is.
 
     Raises:
-        UsageError: the store's views are random; there is nothing to repeat on a new video.
+        UsageError: the store's views are random, so there is nothing to repeat on a new video; or
+            clips of events are to be joined, and it has a dense grid.
     """
     about = dict(getattr(source, "fingerprint", {}))
     if not about:
         return recipe
     if about.get("augment"):
         raise UsageError("A store of random training views cannot stand for every split.")
+    joins = recipe.attends and recipe.head.attentive.join_clips
+    if joins and about.get("rows", "dense") != "events":
+        raise UsageError(
+            "head.attentive.join_clips joins the clips of events, and these features have a dense "
+            "grid. Extract with rows=events, or leave it off."
+        )
     same = {name: about[name] for name in ViewsConfig.model_fields if name in about}
     views = ViewsConfig.model_validate(same)
     clips = recipe.clips.model_copy(
         update={
             "rows": about.get("rows", "dense"),
             "hop": about.get("hop"),
+            "tokens": about.get("tokens") if recipe.attends else None,
             # An encoder's own way of resizing is what `exact` means for it.
             "resize": "fast" if about.get("resize", recipe.clips.resize) == "fast" else "exact",
             "train": views,

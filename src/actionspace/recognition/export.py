@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from actionspace.errors import RunError, UsageError
+from actionspace.heads.attentive_head import AttentiveHead
+from actionspace.heads.linear import LinearHead
 from actionspace.paths import atomic_path
 from actionspace.recognition.evaluate import encoding_of, recipe_of
 from actionspace.recognition.exported_session import (
@@ -144,7 +146,8 @@ def export(
         tolerance: largest difference from the run, of probabilities and (relative) of logits.
 
     Raises:
-        UsageError: an unknown format, an ending that is another's, a model without an encoder.
+        UsageError: an unknown format, an ending that is another's, a model without an encoder, an
+            attentive head.
         RunError: not a run; its encoder cannot be had or not be written as a graph; packages of the
             extra ``export`` are missing; the file disagrees with the run.
     """
@@ -164,6 +167,16 @@ def export(
         _write(source, tmp, format, about)
         parity = _compare(source, open_session(tmp, "cpu"), tolerance)
     return Export(path, about, parity)
+
+
+def _linear(probe: Probe) -> LinearHead:
+    if isinstance(probe.head, AttentiveHead):
+        raise UsageError(
+            f"The head of '{probe.column}' is attentive: it looks at tokens, maybe of many clips,"
+            " and an exported file takes one clip or one vector. Predict with the run, or train "
+            "with head.kind=linear."
+        )
+    return probe.head
 
 
 def _part(run: Run, recipe: RecognitionRecipe, part: str) -> str:
@@ -188,7 +201,7 @@ def _answer(probes: Sequence[Probe], features: np.ndarray) -> Scores:
 def _head(probes: Sequence[Probe]) -> _Source:
     from actionspace.recognition.export_graph import FeatureScores
 
-    module, dim = FeatureScores([probe.head for probe in probes]), probes[0].head.dim
+    module, dim = FeatureScores([_linear(probe) for probe in probes]), probes[0].head.dim
     answer = functools.partial(_answer, probes)
     return _Source(module, "The head", "features", (dim,), "float32", None, answer)
 
@@ -197,6 +210,7 @@ def _model(probes: Sequence[Probe], encoding: Encoding) -> _Source:
     from actionspace.features.forward import Forward
     from actionspace.recognition.export_graph import ClipScores
 
+    heads = [_linear(probe) for probe in probes]
     encoder, views = encoding.encoder, encoding.views("test")
     if encoder.clip.input == "audio":
         raise UsageError(
@@ -217,7 +231,7 @@ def _model(probes: Sequence[Probe], encoding: Encoding) -> _Source:
         "normalised_in_graph": True,
     }
     return _Source(
-        ClipScores(encoder, [probe.head for probe in probes]),
+        ClipScores(encoder, heads),
         f"The model of encoder '{encoder.name}'",
         "clips",
         (views.frames, views.size, views.size, len(clip["mean"])),
@@ -254,7 +268,7 @@ def _describe(
         "activation": each[0] if len(each) == 1 else each,
         "preprocessing": source.preprocessing,
         # Where features are brought to length 1, the graph does it.
-        **describe_probes([replace(p, head=replace(p.head, unit=False)) for p in probes]),
+        **describe_probes([replace(p, head=replace(_linear(p), unit=False)) for p in probes]),
         "encoder": run.labels.get("encoder") or {},
         "recipe": recipe.model_dump(mode="json", include=KEPT),
     }

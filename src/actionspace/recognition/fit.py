@@ -37,11 +37,12 @@ def train(
     resume: bool = False,
     report: bool = True,
 ) -> Run:
-    """Train a linear head, with its encoder as the mode says, and leave a run folder.
+    """Train a head, with its encoder as the mode says, and leave a run folder.
 
     With ``mode="probe"`` the strength of the penalty is chosen on the validation split (where there
     is none, on grouped inner folds of the training split) and the head is refitted on training and
-    validation data. With ``mode="head"`` it learns from the training split in the loop, and from
+    validation data; of an attentive head learning rate and weight decay are chosen so, see
+    :mod:`.attentive`. With ``mode="head"`` it learns from the training split in the loop, and from
     the validation split its temperature and thresholds; with ``lora``, ``full`` and ``layers`` the
     encoder learns with it. Then the test split is evaluated. With folds every group is tested once
     by a head (and encoder) that never saw it; the head that stays is fitted on everything. With
@@ -130,7 +131,7 @@ def _save(
     if task.trials:
         run.write_trials(task.trials)
     save_probes(run, probes, {"encoder": about, "recipe": task.recipe.name})
-    head = sum(probe.head.weight.size + probe.head.bias.size for probe in probes)
+    head = sum(probe.head.size for probe in probes)
     classes = {column: told.classes for column, told in task.heads.items()}
     return describe(
         device=task.encoding.device,

@@ -1,4 +1,4 @@
-"""Fit the linear head on feature rows and calibrate it on rows it has not seen."""
+"""Fit the head on feature rows and calibrate it on rows it has not seen."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from actionspace.heads.attentive_head import Head
 from actionspace.heads.calibrate import f1_thresholds, fit_temperature, rejection_threshold
-from actionspace.heads.linear import LinearHead, to_probabilities
+from actionspace.heads.linear import to_probabilities
 from actionspace.heads.logistic import ABSENT
 from actionspace.heads.probe import STRENGTHS, fit_probe
 from actionspace.recognition.recipe import HeadConfig
@@ -24,12 +25,13 @@ class Fitted:
         head: the classifier, its temperature folded into weights and bias.
         threshold: least probability of the likeliest class of something that is an event.
         class_thresholds: with several labels, the best threshold of each class.
-        trials: per strength tried: strength, held-out loss and accuracy, whether it was chosen.
+        trials: per strength tried, or per learning rate and weight decay: held-out loss and
+            accuracy, and whether it was chosen.
         notes: what the user should know.
         calibrated: whether there was anything held out to set thresholds and temperature on.
     """
 
-    head: LinearHead
+    head: Head
     threshold: float = 0.5
     class_thresholds: tuple[float, ...] = ()
     trials: list[dict[str, Any]] = field(default_factory=list)
@@ -52,12 +54,18 @@ def fit_head(
     classes: Sequence[str],
     multi_label: bool,
     seed: int = 0,
+    device: str = "cpu",
 ) -> Fitted:
     """Choose the strength, fit, calibrate.
 
     The strength is chosen on ``validation``, or on grouped inner folds of ``train`` where there is
-    none; then the head is fitted on both (``refit``) or on ``train`` alone.
+    none; then the head is fitted on both (``refit``) or on ``train`` alone. An attentive head is
+    fitted on ``device``, see :class:`.attentive.AttentiveFitter`.
     """
+    if config.kind == "attentive":
+        from actionspace.recognition.attentive import AttentiveFitter
+
+        return AttentiveFitter(config, classes, multi_label, seed, device).fit(train, validation)
     both = train if validation is None else join([train, validation])
     held = None
     if validation is not None:
@@ -87,7 +95,7 @@ def fit_head(
     return replace(fitted, trials=trials, notes=[*found.notes, *fitted.notes])
 
 
-def calibrate(head: LinearHead, rows: Rows, held_out: np.ndarray, *, scale: bool = True) -> Fitted:
+def calibrate(head: Head, rows: Rows, held_out: np.ndarray, *, scale: bool = True) -> Fitted:
     """Set temperature and thresholds.
 
     Args:
@@ -122,7 +130,7 @@ def calibrate(head: LinearHead, rows: Rows, held_out: np.ndarray, *, scale: bool
     return Fitted(scaled, rejection_threshold(probabilities, truth, weights=weight))
 
 
-def as_fitted(head: LinearHead) -> Fitted:
+def as_fitted(head: Head) -> Fitted:
     """Return a head for which there is nothing held out to set temperature and thresholds on."""
     note = "There was nothing held out to calibrate on; probabilities are as fitted."
     return Fitted(head, notes=[note], calibrated=False)

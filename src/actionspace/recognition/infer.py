@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from actionspace.heads.attentive_head import AttentiveHead, Head
 from actionspace.recognition import data as manifest
 from actionspace.recognition.encode import Encoding
 from actionspace.recognition.probe import Average, Probe, describe_probes
@@ -59,7 +60,8 @@ def infer(
         average: how views and rows of an event are averaged.
     """
     probes = (probes,) if isinstance(probes, Probe) else tuple(probes)
-    columns, heads = [p.column for p in probes], [p.head for p in probes]
+    columns = [p.column for p in probes]
+    heads = [_on(p.head, encoding.device) for p in probes]
     given = encoding.given
     plan = make_plan(probes, encoding, events, mode)
     raw: list[list[RawScores]] = []  # by source, then by head
@@ -97,6 +99,11 @@ def infer(
         raw={c: logits for c, (_, logits) in zip(columns, tables, strict=True)},
         truth=events.rows if told else None,
     )
+
+
+def _on(head: Head, device: str) -> Head:
+    """Return a head that computes where the encoder does; a linear one is quick anywhere."""
+    return replace(head, device=device) if isinstance(head, AttentiveHead) else head
 
 
 def make_plan(probes: Sequence[Probe], encoding: Encoding, events: Events, mode: Mode) -> Plan:

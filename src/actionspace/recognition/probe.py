@@ -6,12 +6,14 @@ A run has one, or one for each of several columns that its network answers.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from actionspace.errors import RunError
+from actionspace.heads.attentive_config import AttentiveConfig
+from actionspace.heads.attentive_head import AttentiveHead, Head
 from actionspace.heads.linear import LinearHead
 from actionspace.training.run import Run
 
@@ -35,7 +37,7 @@ class Background:
 
 @dataclass(frozen=True)
 class Probe:
-    """A linear head and what its answers mean.
+    """A head and what its answers mean.
 
     Attributes:
         column: head column of the manifest it was trained on.
@@ -45,7 +47,7 @@ class Probe:
     """
 
     column: str
-    head: LinearHead
+    head: Head
     background: Background = Background()
     clip_seconds: float = 0.0
 
@@ -91,11 +93,16 @@ def describe_probes(probes: Sequence[Probe]) -> dict[str, Any]:
             "multi_label": probe.head.multi_label,
             "thresholds": list(probe.head.thresholds),
             **({"unit": True} if probe.head.unit else {}),
+            **_pooling(probe.head),
             **({"background": asdict(probe.background)} if len(probes) > 1 else {}),
         }
     first = probes[0]
     background = asdict(first.background)
     return {"heads": heads, "background": background, "clip_seconds": first.clip_seconds}
+
+
+def _pooling(head: Head) -> dict[str, Any]:
+    return {"attentive": head.config.model_dump()} if isinstance(head, AttentiveHead) else {}
 
 
 def save_probes(run: Run, probes: Sequence[Probe], about: Mapping[str, Any]) -> None:
@@ -104,6 +111,9 @@ def save_probes(run: Run, probes: Sequence[Probe], about: Mapping[str, Any]) -> 
     for probe in probes:
         arrays[f"{probe.column}.weight"] = np.asarray(probe.head.weight)
         arrays[f"{probe.column}.bias"] = np.asarray(probe.head.bias)
+        if isinstance(probe.head, AttentiveHead):
+            pooler = probe.head.pooler.items()
+            arrays |= {f"{probe.column}.pooler.{name}": np.asarray(v) for name, v in pooler}
     run.write_weights(arrays)
     run.write_labels({**describe_probes(probes), **about})
 
@@ -127,17 +137,42 @@ def load_probes(run: Run) -> tuple[Probe, ...]:
         return weight, arrays[f"{column}.bias"]
 
     try:
-        probes = read_probes(labels, layer)
+        probes = tuple(_with_pooler(p, labels, arrays) for p in read_probes(labels, layer))
         probes[0]  # there is one
-    except (KeyError, IndexError, TypeError, AttributeError) as e:
-        raise RunError(f"{run.path} is not a linear probe's run ({e!r}). Train it again.") from e
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as e:
+        raise RunError(f"{run.path} is not a probe's run ({e!r}). Train it again.") from e
     return probes
+
+
+def _with_pooler(
+    probe: Probe, labels: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> Probe:
+    """Return the probe with the weights that pool its tokens, if its head is attentive."""
+    options, linear = labels["heads"][probe.column].get("attentive"), probe.head
+    if options is None:
+        return probe
+    front = f"{probe.column}.pooler."
+    pooler = {
+        name.removeprefix(front): values.astype(np.float32)
+        for name, values in arrays.items()
+        if name.startswith(front)
+    }
+    head = AttentiveHead(
+        linear.weight,
+        linear.bias,
+        linear.classes,
+        pooler,
+        AttentiveConfig(**options),
+        linear.multi_label,
+        thresholds=linear.thresholds,
+    )
+    return replace(probe, head=head)
 
 
 def read_probes(
     labels: Mapping[str, Any], layer: Callable[[str], tuple[np.ndarray, np.ndarray]]
 ) -> tuple[Probe, ...]:
-    """Undo :func:`describe_probes`.
+    """Undo :func:`describe_probes`; the heads are linear, without what pools tokens.
 
     Args:
         labels: what it returned.

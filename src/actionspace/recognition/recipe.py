@@ -7,6 +7,9 @@ from typing import Any, Literal
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from actionspace.config import Config
+from actionspace.errors import UsageError
+from actionspace.features.tokens import side_of
+from actionspace.recognition.attentive_options import AttentiveHeadConfig
 from actionspace.training.augment.options import AugmentConfig, Range
 from actionspace.training.base_recipe import BaseRecipe
 from actionspace.training.options import TrainingConfig
@@ -79,8 +82,13 @@ class FeaturesConfig(Config):
     """Compat, mode=head on clips: BatchNorms of the frozen encoder use the statistics of each pass
     and drift with them, as in training code that freezes weights and nothing else. What is learnt
     then depends on ``training.micro_batch_size``."""
-    dtype: Literal["float16", "float32"] = "float16"
-    """Type the features are stored in."""
+    tokens: str | None = None
+    """head.kind=attentive: what is kept of a clip, ``time`` (a token per time step of the encoder)
+    or ``4x4`` (4 x 4 of them per time step) and the like; empty = ``time``."""
+    limit_gb: float = Field(default=20.0, gt=0)
+    """Gigabytes of tokens beyond which nothing is encoded; a higher limit confirms them."""
+    dtype: Literal["float16", "float32", "int8"] = "float16"
+    """Type the features are stored in; ``int8`` has one scale per vector or token."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Arithmetic of the encoder; ``auto`` = bfloat16 on CUDA, float32 elsewhere."""
     compile: bool = False
@@ -96,10 +104,25 @@ class FeaturesConfig(Config):
     seed: int = 0
     """Seed of the random training views."""
 
+    @field_validator("tokens")
+    @classmethod
+    def _names_tokens(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                side_of(value)
+            except UsageError as e:
+                raise ValueError(str(e)) from e
+        return value
+
 
 class HeadConfig(Config):
-    """A linear classifier: softmax over classes, or with several labels a sigmoid for each."""
+    """A classifier: softmax over classes, or with several labels a sigmoid for each."""
 
+    kind: Literal["linear", "attentive"] = "linear"
+    """``linear``: on one vector per clip. ``attentive``: mode=probe, on the tokens of each clip,
+    which a learned query pools; of several columns each has its own."""
+    attentive: AttentiveHeadConfig = AttentiveHeadConfig()
+    """kind=attentive: the probe, and the grid it is chosen from."""
     column: str | tuple[str, ...] = "label"
     """Head column of the manifest that holds the classes; or several, e.g. ``[verb, noun]`` or
     ``verb,noun``: one linear layer each, the loss is the mean of theirs. The first leads where one
@@ -111,7 +134,7 @@ class HeadConfig(Config):
     strengths: list[float] | None = None
     """mode=probe: L2 strengths to choose from; empty = the standard path of ``heads.linear``."""
     refit: bool = True
-    """mode=probe: fit the final head on training and validation data with the chosen strength."""
+    """mode=probe: fit the final head on training and validation data with what was chosen."""
     dropout: float = Field(default=0.5, ge=0, lt=1)
     """mode=head: share of the features that is dropped at random in training."""
     init_std: float = Field(default=0.01, ge=0)
@@ -222,12 +245,12 @@ class PredictConfig(Config):
 
 
 class RecognitionRecipe(BaseRecipe):
-    """A linear head on an encoder that is frozen, adapted or trained with it."""
+    """A head on an encoder that is frozen, adapted or trained with it."""
 
     task: Literal["recognition"] = "recognition"
     """The task this recipe belongs to."""
     mode: Literal["probe", "head", "lora", "full", "layers", "zero_shot"] = "probe"
-    """``probe``: fit the head on cached features by a direct solver (L-BFGS), in seconds.
+    """``probe``: fit the head on cached features, a linear one by a direct solver (L-BFGS).
     ``head``: train it by gradient descent, as the ``training`` section says. Others train the
     encoder with it: ``lora`` small adapters in it, ``full`` all of it, ``layers`` its last blocks.
     ``zero_shot``: learn nothing; classes are told in words, to an encoder that knows text."""
@@ -287,6 +310,36 @@ class RecognitionRecipe(BaseRecipe):
     def changes_encoder(self) -> bool:
         """Whether a run has an encoder of its own: a trained one, or one whose BatchNorms drift."""
         return self.adapts or self.clips.batch_norm_drift
+
+    @property
+    def attends(self) -> bool:
+        """Whether the head looks at several tokens of each clip."""
+        return self.head.kind == "attentive"
+
+    @property
+    def tokens(self) -> str | None:
+        """Which tokens of a clip the head looks at; None = one vector."""
+        return (self.clips.tokens or "time") if self.attends else None
+
+    @model_validator(mode="after")
+    def _fits_its_head(self) -> RecognitionRecipe:
+        if self.attends and self.mode != "probe":
+            raise ValueError(
+                f"head.kind=attentive is fitted on stored tokens: mode=probe, not mode={self.mode}"
+            )
+        if self.clips.tokens and not self.attends:
+            raise ValueError("clips.tokens are for head.kind=attentive; a linear head has no use")
+        if self.attends and self.head.attentive.join_clips and self.features is None:
+            if self.clips.rows != "events":
+                raise ValueError("join_clips joins the clips of events: it needs clips.rows=events")
+            for name in ("train", "val", "test"):
+                views: ViewsConfig = getattr(self.clips, name)
+                if views.augment % views.clips:
+                    raise ValueError(
+                        f"join_clips: clips.{name} has {views.augment} random views, which is no "
+                        f"multiple of its {views.clips} clips"
+                    )
+        return self
 
     @model_validator(mode="after")
     def _fits_its_mode(self) -> RecognitionRecipe:

@@ -23,7 +23,7 @@ class Rows:
     """R feature rows (every view of every row of every labelled event).
 
     Attributes:
-        features: float32 ``[R, D]``.
+        features: float32 ``[R, D]``, or tokens ``[R, L, D]``.
         targets: int64 class numbers ``[R]``, or bool ``[R, C]`` with several labels; of several
             columns a table, see :class:`~.columns.JointTargets`.
         weight: float64 ``[R]``: one over the rows of the event, so that events count alike.
@@ -50,13 +50,15 @@ class Rows:
         source: Features,
         column: manifest.Column,
         targets: manifest.Targets | JointTargets,
+        *,
+        tokens: bool = False,
     ) -> Rows:
-        """Read the rows of the labelled events of a manifest.
+        """Read the rows of the labelled events of a manifest, with ``tokens`` as they are stored.
 
         Raises:
             DataError: not one event has features; the reasons are named.
         """
-        bag = bags(events, source, column)
+        bag = bags(events, source, column, tokens=tokens)
         if not len(bag.owner):
             why = "; ".join(f"{v}: {r}" for v, r in list(bag.missing.items())[:3])
             raise DataError(f"No labelled event has features. {why}")

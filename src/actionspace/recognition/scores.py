@@ -1,6 +1,6 @@
 """Raw scores per feature row, and what they say of an event, a clip or a stretch of time.
 
-A linear head commutes with the choice of rows, so raw scores stand in for features: they are kept
+A head commutes with the choice of rows, so raw scores stand in for features: they are kept
 per row and view, and every question (average over views, another set of events) is asked of them.
 """
 
@@ -15,7 +15,8 @@ import pandas as pd
 
 from actionspace.features.bags import bags
 from actionspace.features.store import VideoFeatures
-from actionspace.heads.linear import LinearHead, to_probabilities
+from actionspace.heads.attentive_head import Head
+from actionspace.heads.linear import to_probabilities
 from actionspace.recognition.probe import Average
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class RawScores:
         return self.of[video]
 
 
-def score(heads: Sequence[LinearHead], source: Features, videos: Iterable[str]) -> list[RawScores]:
+def score(heads: Sequence[Head], source: Features, videos: Iterable[str]) -> list[RawScores]:
     """Return what each head says of the rows of some videos, one video in memory at a time."""
     every = [RawScores(len(head.classes), source.rows) for head in heads]
     skipped = source.skipped()

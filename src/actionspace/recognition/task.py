@@ -42,7 +42,7 @@ class Task:
         events: the manifest; :meth:`prepare` gives it splits.
         watch: times the parts.
         notes: what the user should know, in sentences.
-        trials: one line per strength tried, for ``metrics.csv``.
+        trials: one line per strength (or learning rate and decay) tried, for ``metrics.csv``.
         with_gaps: the manifest with annotated gaps as events of the background class.
         heads: its classes, per column that is learnt.
         outcome: what the training in the loop came to.
@@ -202,7 +202,8 @@ class Task:
 
     def _gather(self, part: Events, encoding: Encoding, purpose: Purpose) -> Rows:
         source = encoding.source(part, purpose, tag="train")
-        rows = Rows.gather(part, source, self.column, self.targets)
+        tokens = self.recipe.attends
+        rows = Rows.gather(part, source, self.column, self.targets, tokens=tokens)
         for video, why in rows.missing.items():
             self.say(f"Left out: {video} ({why})")
         self.watch.lap("features")
@@ -310,6 +311,7 @@ class Task:
             told.classes,
             told.multi_label,
             self.recipe.split.seed,
+            self.encoding.device,
         )
         mark: dict[str, Any] = {} if fold is None else {"fold": fold}
         mark |= {} if isinstance(self.column, str) else {"head": column}

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from actionspace.localization.learning.class_losses import focal_loss
+from actionspace.heads.focal import focal_loss
 from actionspace.localization.learning.config import LossConfig
 from actionspace.localization.learning.segment_losses import diou_loss
 from actionspace.localization.network.model import ActionFormer

@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rat_behaviour import HIDDEN, read_clips
 from scipy.spatial.distance import cdist
 
 from actionspace.alignment.embed import embed
@@ -37,12 +36,13 @@ from actionspace.features.extract import extract, views_of
 from actionspace.features.store import FeatureStore
 from actionspace.metrics.intervals import bootstrap
 from actionspace.recipes.loader import load_recipe
+from rat_behaviour import HIDDEN, read_clips
 
 GROUPS, K = 3, 5
 #: Nine rows a clip; the published block would be longer than that.
 SETTINGS = (
-    *("sampling.frames=8", "training.epochs=100", "training.batch_size=8"),
-    *("training.evaluate_every=100", "rows.frames=8", "rows.hop=1"),
+    *("sampling.frames=8", "training.epochs=60", "training.batch_size=16"),
+    *("training.evaluate_every=60", "rows.frames=8", "rows.hop=1"),
 )
 
 Rows = list[np.ndarray]
@@ -150,7 +150,7 @@ def main() -> None:
         found = measure(events, store, args.seeds, args.set)
     result = {
         "benchmark": "rat_retrieval",
-        "clips": len(events),
+        "queries": len(events),
         "sessions": int(events.videos["group"].nunique()),
         "seeds": args.seeds,
         "settings": [*SETTINGS, *args.set],

@@ -38,7 +38,7 @@ def search(
     """Find the moments of a feature store that are most like one of its moments, or like a text.
 
     Args:
-        store: a feature store; every row is compared, so the answer is exact.
+        store: a feature store; every row is compared, or in large ones those an index names.
         query: ``VIDEO@SECONDS``, as ``rat.mp4@12.4s``.
         k: at most how many.
         text: what is to be seen, in words, in place of ``query``. The store must be of an encoder
@@ -47,7 +47,7 @@ def search(
         device: where the text is encoded.
         sheet: picture to write (``.jpg`` or ``.png``) with the query and what was found.
         root: folder the videos lie in, for the picture.
-        options: ``apart`` and ``elsewhere``, see :func:`actionspace.search.nearest.nearest`.
+        options: ``apart``, ``elsewhere`` and ``index``, see :func:`actionspace.search.nearest.nearest`.
 
     Raises:
         UsageError: the query is written in another way, both or neither of query and text, an

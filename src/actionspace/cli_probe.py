@@ -42,7 +42,7 @@ def probe(
 ) -> None:
     """Which encoder for my videos: encoders and heads compared, with costs and intervals."""
     from actionspace import api
-    from actionspace.recognition.leaderboard_table import table
+    from actionspace.recognition.leaderboard.table import table
 
     board = api.probe(
         data,

@@ -19,13 +19,14 @@ from actionspace.training.run import Run
 
 RECIPE: dict[str, Any] = {
     "task": "anticipation",
-    "window": {"seconds": 4.0},
+    "window": {"seconds": 3.0},
     "horizon": {"report": 0.5, "evaluate": [0.5, 1.0], "train": [0.5, 1.0], "train_step": 0.25},
-    "network": {"name": "lstm", "width": 48, "dropout": 0.1},
+    "network": {"name": "lstm", "width": 32, "dropout": 0.0},
     "training": {
-        "epochs": 8,
+        "epochs": 12,
+        "evaluate_every": 6,
         "batch_size": 32,
-        "optimizer": {"lr": 0.003},
+        "optimizer": {"lr": 0.01},
         "workers": 0,
         "tensorboard": False,
     },
@@ -36,7 +37,7 @@ RECIPE: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     folder = tmp_path_factory.mktemp("sequences")
-    return make(folder, 0, videos=60, rows=120, classes=4, strength=4.0, cue=2.0)
+    return make(folder, 0, videos=60, rows=120, classes=4, strength=4.0, cue=1.0)
 
 
 def trained(made: Made, out: Path, **changes: Any) -> Run:
@@ -52,7 +53,7 @@ def run(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_it_comes_near_to_what_is_possible(made: Made, run: Run) -> None:
-    scores, labels = made.bayes("test", 0.5)
+    scores, labels = made.bayes("test", [0.5])[0], made.labels("test")
     seen = ~np.isnan(scores).any(1)
     best = single_anticipation_metrics(scores[seen], labels[seen])["top1_accuracy"]
     told = read_predictions(run.predictions_dir / "test")
@@ -61,9 +62,8 @@ def test_it_comes_near_to_what_is_possible(made: Made, run: Run) -> None:
     markov = run.metrics["baselines"]["markov2"][0]["top1_accuracy"]
     assert best > markov + 0.1  # there is something to be seen
     assert markov < ours["top1_accuracy"] <= best + 0.03
-    assert (
-        ours["top1_accuracy"] > best - 0.1
-    )  # a small network on few videos; see benchmarks/anticipation.py
+    # a small network on few videos; what more of both give is in benchmarks/anticipation.py
+    assert ours["top1_accuracy"] > best - 0.15
 
 
 def test_a_run_is_whole(run: Run) -> None:
@@ -107,7 +107,7 @@ def test_predict_tells_what_comes_next(made: Made, run: Run, tmp_path: Path) -> 
 
 
 def test_labels_of_the_past_and_fusion(made: Made, run: Run, tmp_path: Path) -> None:
-    training = RECIPE["training"] | {"epochs": 2}
+    training = RECIPE["training"] | {"epochs": 1}
     told = trained(made, tmp_path / "labels", input="labels", training=training)
     assert told.metrics["protocol"]["rules"]["input"] == "labels"
     assert told.metrics["top1_accuracy"] > told.metrics["baselines"]["prior"][0]["top1_accuracy"]
@@ -116,6 +116,7 @@ def test_labels_of_the_past_and_fusion(made: Made, run: Run, tmp_path: Path) -> 
     first, second = (read_predictions(f).scores["label"] for f in folders)
     np.testing.assert_allclose(fused.scores["label"], 0.75 * first + 0.25 * second, atol=1e-6)
     assert A.evaluate(tmp_path / "fused")["protocol"]["rules"]["horizon"] == 0.5
+    assert fused.labels["input"] == "both"  # one saw features, the other knew labels
     with pytest.raises(DataError, match="other questions"):
         A.fuse([folders[0], run.predictions_dir / "test_1s"], None)
     bare = made.manifest.parent / "bare.csv"

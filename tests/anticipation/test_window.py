@@ -14,7 +14,7 @@ from actionspace.anticipation.history import past
 from actionspace.anticipation.options import HorizonConfig, WindowConfig
 from actionspace.anticipation.prepare import prepare, read_manifest
 from actionspace.anticipation.recipe import AnticipationRecipe
-from actionspace.anticipation.samples import draw_horizon, window_end
+from actionspace.anticipation.samples import draw_horizons, window_end
 from actionspace.anticipation.timeline import Timeline
 from actionspace.anticipation.window import EDGE, observed, slot_count
 
@@ -88,10 +88,10 @@ def test_the_end_anchor_is_the_published_one() -> None:
 def test_horizons_are_drawn_from_range_or_grid() -> None:
     rng = np.random.default_rng(0)
     free = HorizonConfig(train=(0.25, 2.0))
-    drawn = np.array([draw_horizon(free, rng) for _ in range(500)])
+    drawn = draw_horizons(free, 500, rng)
     assert 0.25 <= drawn.min() < 0.35 and 1.9 < drawn.max() <= 2.0
     grid = HorizonConfig(train=(0.25, 2.0), train_step=0.25)
-    assert {draw_horizon(grid, rng) for _ in range(500)} == set(np.arange(1, 9) * 0.25)
+    assert set(draw_horizons(grid, 500, rng)) == set(np.arange(1, 9) * 0.25)
 
 
 @pytest.fixture(scope="module")

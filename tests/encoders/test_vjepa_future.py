@@ -79,7 +79,11 @@ def test_through_the_usual_door():
     made = create_encoder("actionspace.encoders.vjepa_future:encoder", **options)
     assert made.clip.frames == 8 and made.clip.fps == 8 and made.weights_hash
     assert made.identity["encoder"] == "actionspace.encoders.vjepa_future:encoder"
-    assert made.identity["options"]["ahead"] == 4  # seconds decide the features
+    said = made.identity["options"]
+    assert said["seconds"] == 1.0  # which decide the features, and make it once more
+    assert create_encoder("actionspace.encoders.vjepa_future:encoder", **said).identity == (
+        made.identity
+    )
     clips = torch.zeros(1, 8, 32, 32, 3, dtype=torch.uint8)
     assert made.tokens(made.prepare(clips)).shape == (1, 5, 24)
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from actionspace.localization.learning.class_losses import focal_loss, quality_focal_loss
+from actionspace.heads.focal import focal_loss
+from actionspace.localization.learning.class_losses import quality_focal_loss
 from actionspace.localization.learning.segment_losses import (
     diou_loss,
     eiou_loss,

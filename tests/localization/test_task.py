@@ -9,12 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from actionspace.heads.focal import focal_loss
 from actionspace.localization.data.samples import FeatureSamples
 from actionspace.localization.data.source import FeatureFiles, open_source
 from actionspace.localization.data.truncate import Truncation
 from actionspace.localization.fit import train
 from actionspace.localization.learning.assign import assign, counted
-from actionspace.localization.learning.class_losses import focal_loss
 from actionspace.localization.learning.steps import StepSamples, count_positives
 from actionspace.localization.network.padding import padded_length
 from actionspace.localization.network.points import pyramid_points

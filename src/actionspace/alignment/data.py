@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -36,6 +36,17 @@ class Videos(Protocol):
 
     def read(self, index: int, frames: np.ndarray) -> Tensor:
         """Return frames by number: float32 ``[n, D]``, or uint8 pictures ``[n, H, W, 3]``.
+
+        Raises:
+            ActionspaceError: they cannot be had.
+        """
+
+    def stream(self, index: int, blocks: Sequence[np.ndarray]) -> Iterator[Tensor]:
+        """Yield the frames of each block as :meth:`read` does, in one go through the video.
+
+        Args:
+            index: which video.
+            blocks: numbers of frames, in rising order over all blocks.
 
         Raises:
             ActionspaceError: they cannot be had.
@@ -77,6 +88,16 @@ class FeatureVideos:
             StoreError: the features are damaged, or not finite.
         """
         return torch.from_numpy(self._video(index)[0][frames])
+
+    def stream(self, index: int, blocks: Sequence[np.ndarray]) -> Iterator[Tensor]:
+        """Yield the rows of each block, float32 ``[n, D]``.
+
+        Raises:
+            StoreError: the features are damaged, or not finite.
+        """
+        rows = self._video(index)[0]
+        for block in blocks:
+            yield torch.from_numpy(rows[block])
 
     def _video(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         if index in self._kept:
@@ -128,15 +149,26 @@ class PictureVideos:
         Raises:
             VideoError: the file is damaged.
         """
+        return next(self.stream(index, [frames]))
+
+    def stream(self, index: int, blocks: Sequence[np.ndarray]) -> Iterator[Tensor]:
+        """Yield the pictures of each block, uint8 ``[n, H, W, 3]``; one block is held at a time.
+
+        Raises:
+            VideoError: the file is damaged.
+        """
         from actionspace.video.clips import ClipRequest, iter_clips
         from actionspace.video.transform import FrameTransform
 
         known = self._index(index)
-        requests = [ClipRequest(0, np.asarray(frames, np.int64))]
+        requests = [ClipRequest(k, np.asarray(block, np.int64)) for k, block in enumerate(blocks)]
         transform = FrameTransform(short_side=self._short_side)
+        given = 0
         for clip in iter_clips(known.path, requests, transform, index=known):
-            return torch.from_numpy(clip.frames)
-        raise VideoError(f"{known.path} gave none of the frames that were asked for.")
+            given += 1
+            yield torch.from_numpy(clip.frames)
+        if given < len(requests):
+            raise VideoError(f"{known.path} does not give all frames that were asked for.")
 
     def _index(self, index: int) -> Any:
         from actionspace.video.index import frame_index

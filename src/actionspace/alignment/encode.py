@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from actionspace.alignment.recipe import AlignmentRecipe
-from actionspace.errors import RunError, StoreError, UsageError
+from actionspace.errors import StoreError, UsageError
 from actionspace.features.token_rows import TokenTimeline, one_vector
 from actionspace.training.cached import cache_place, cached_features, require_weights
 from actionspace.training.environment import pick_device
+from actionspace.training.make import refuse_other_make
 
 if TYPE_CHECKING:
     from actionspace.encoders.encoder import Encoder
@@ -20,12 +21,6 @@ if TYPE_CHECKING:
     from actionspace.features.joined import Source
 
 Given = str | os.PathLike[str]
-
-#: What of a fingerprint makes other features: the encoder, its weights, and the grid.
-MAKE = (
-    *("encoder", "weights", "options", "dim", "rows", "frames", "stride", "hop", "fps", "window"),
-    *("size", "short_side", "geometry", "tokens"),
-)
 
 
 @dataclass(frozen=True)
@@ -87,7 +82,8 @@ def encode(
             f"{found.source!r} holds the views of labelled events; alignment needs rows over whole "
             "videos. Extract with rows=dense."
         )
-    _refuse_others(found.source, expect)
+    advice = "Give those it was trained on, or raw videos."
+    refuse_other_make(found.source, expect.get("fingerprint"), expect.get("dim"), advice)
     return found
 
 
@@ -162,24 +158,3 @@ def _extract(recipe: AlignmentRecipe, events: Events, encoder: Encoder) -> Sourc
     grid = {"views": views, "hop": hop, "tokens": config.tokens}
     store = cached_features(place, events, encoder, config, **grid)
     return TokenTimeline(store) if config.tokens else store
-
-
-def _refuse_others(found: Source, expect: Mapping[str, Any]) -> None:
-    wanted, here = expect.get("fingerprint") or {}, dict(found.fingerprint)
-    differ = [
-        f"{name}: {wanted.get(name)} then, {here.get(name)} now"
-        for name in MAKE
-        if wanted
-        and (name == "tokens" or (name in wanted and name in here))
-        and _plain(wanted.get(name)) != _plain(here.get(name))
-    ]
-    if differ or found.dim != expect.get("dim", found.dim):
-        raise RunError(
-            "These are features of another make than the run was trained on "
-            f"({'; '.join(differ) or f'{found.dim} values per row'}). Give those it was trained "
-            "on, or raw videos."
-        )
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from actionspace.alignment.chunks import cut_clips
+from actionspace.alignment.chunks import Clip, cut_clips
 from actionspace.alignment.data import Videos
 from actionspace.alignment.network.model import AlignmentNetwork
 from actionspace.alignment.recipe import AlignmentRecipe
@@ -72,24 +72,61 @@ def embed_video(
 ) -> np.ndarray:
     """Return the embeddings of all frames of a video, float32 ``[N, D]``.
 
+    Every frame is read, and goes through the ResNet, once. What is in memory beside the embeddings
+    are pictures of ``network.frames_per_batch`` frames and features of one clip
+    (``evaluation.frames_per_clip``), however long the video is.
+
     Raises:
         ActionspaceError: it cannot be read.
     """
-    device = next(network.parameters()).device
-    pictures = evaluation_pictures(recipe) if network.config.input == "frames" else None
-    parts = []
-    for clip in cut_clips(
+    clips = cut_clips(
         len(videos.times(index)),
         recipe.evaluation.frames_per_clip,
         contexts=network.config.contexts,
         context_stride=recipe.sampling.context_stride,
-    ):
-        wanted, where = np.unique(clip.inputs, return_inverse=True)
-        read = videos.read(index, wanted).to(device)
-        frames = read if pictures is None else pictures(read)
-        rows = network(frames[torch.from_numpy(where).to(device)][None])
-        parts.append(rows[0].float().cpu().numpy())
+    )
+    parts = [
+        network.of_features(rows[None])[0].float().cpu().numpy()
+        for rows in _inputs(network, videos, index, clips, recipe)
+    ]
     return np.concatenate(parts)
+
+
+def _inputs(
+    network: AlignmentNetwork,
+    videos: Videos,
+    index: int,
+    clips: Sequence[Clip],
+    recipe: AlignmentRecipe,
+) -> Iterator[Tensor]:
+    """Yield what the embedder takes of each clip, in one go through the video."""
+    device = next(network.parameters()).device
+    pictures = evaluation_pictures(recipe) if network.config.input == "frames" else None
+    fresh = _first_wanted(clips)
+    size = network.config.frames_per_batch
+    blocks = [np.split(frames, range(size, len(frames), size)) for frames in fresh]
+    stream = videos.stream(index, [block for of_clip in blocks for block in of_clip])
+    numbers, held = np.empty(0, np.int64), list[Tensor]()
+    for clip, frames, of_clip in zip(clips, fresh, blocks, strict=True):
+        kept = numbers >= clip.inputs.min()
+        numbers = np.concatenate([numbers[kept], frames])
+        held = [rows[torch.from_numpy(kept).to(device)] for rows in held]
+        for _ in of_clip:
+            read = next(stream).to(device)
+            ready = read if pictures is None else pictures(read)
+            held.append(network.frame_features(ready[None])[0])
+        held = [torch.cat(held)]
+        yield held[0][torch.from_numpy(np.searchsorted(numbers, clip.inputs)).to(device)]
+
+
+def _first_wanted(clips: Sequence[Clip]) -> list[np.ndarray]:
+    """Return the frames of each clip that no clip before it wants, rising."""
+    found, last = [], -1
+    for clip in clips:
+        wanted = np.unique(clip.inputs)
+        found.append(wanted[wanted > last])
+        last = int(wanted[-1])
+    return found
 
 
 def evaluation_pictures(recipe: AlignmentRecipe) -> Pictures:

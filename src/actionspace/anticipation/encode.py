@@ -10,19 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from actionspace.anticipation.recipe import AnticipationRecipe
 from actionspace.errors import RunError, StoreError, UsageError
+from actionspace.features.token_rows import TokenTimeline
 from actionspace.training.cached import cache_place, cached_features, require_weights
 from actionspace.training.environment import pick_device
+from actionspace.training.make import refuse_other_make
 
 if TYPE_CHECKING:
     from actionspace.encoders.encoder import Encoder
     from actionspace.events.table import Events
     from actionspace.features.joined import Source
-
-#: What of a fingerprint makes other features: the encoder, its weights, and the grid.
-MAKE = (
-    *("encoder", "weights", "options", "dim", "rows", "frames", "stride", "hop", "fps", "window"),
-    *("size", "short_side", "geometry", "flow", "tokens"),
-)
 
 
 @dataclass(frozen=True)
@@ -86,11 +82,7 @@ def encode(
         require_weights(encoder, expect.get("weights_hash"))
         found = Encoded((_extract(recipe, events, encoder),), encoder)
     for source in found.sources:
-        if source.rows != "dense":
-            raise StoreError(
-                f"{source!r} holds the views of labelled events; anticipation needs rows over "
-                "whole videos. Extract with rows=dense."
-            )
+        _refuse_unfit(source)
     _refuse_others(found.sources, expect.get("parts") or ())
     return found
 
@@ -102,14 +94,16 @@ def adopt(recipe: AnticipationRecipe, sources: Sequence[Source]) -> Anticipation
     several, leave the recipe as it is.
     """
     about = dict(sources[0].fingerprint) if len(sources) == 1 else {}
-    if not about.get("encoder") or about.get("tokens"):
+    if not about.get("encoder"):
         return recipe
     known = {name: about[name] for name in type(recipe.rows).model_fields if name in about}
+    rows = recipe.rows.model_copy(update={"tokens": None, **known})
+    own = recipe.encoder_options if recipe.encoder == about["encoder"] else {}
     return recipe.model_copy(
         update={
-            "rows": recipe.rows.model_copy(update=known),
+            "rows": rows,
             "encoder": about["encoder"],
-            "encoder_options": about.get("options") or {},
+            "encoder_options": {**own, **(about.get("options") or {})},
         }
     )
 
@@ -178,10 +172,27 @@ def _extract(recipe: AnticipationRecipe, events: Events, encoder: Encoder) -> So
         views,
         pick_device(recipe.device),
         kind="before-",
-        grid=[config.hop],
+        grid=[config.hop, config.tokens],
         how=[config.dtype, config.precision, config.compile, config.batch_size],
     )
-    return cached_features(place, events, encoder, config, views=views, hop=config.hop)
+    grid: dict[str, Any] = {"views": views, "hop": config.hop}
+    if config.tokens is not None:
+        grid |= {"tokens": config.tokens, "limit_gb": config.limit_gb}
+    return cached_features(place, events, encoder, config, **grid)
+
+
+def _refuse_unfit(source: Source) -> None:
+    """Refuse rows that are no clips of whole videos."""
+    if source.rows != "dense":
+        raise StoreError(
+            f"{source!r} holds the views of labelled events; anticipation needs rows over whole "
+            "videos. Extract with rows=dense."
+        )
+    if isinstance(source, TokenTimeline):
+        raise StoreError(
+            f"{source!r} has the time steps of clips as rows, and each of them knows its whole "
+            "clip: also what comes after the step. Give the store itself, whose rows are clips."
+        )
 
 
 def _refuse_others(sources: Sequence[Source], parts: Sequence[Mapping[str, Any]]) -> None:
@@ -190,21 +201,6 @@ def _refuse_others(sources: Sequence[Source], parts: Sequence[Mapping[str, Any]]
             f"The run was trained on {len(parts)} features and {len(sources)} are given; give as "
             "many, in the same order."
         )
+    advice = "Give those it was trained on, or raw videos."
     for source, part in zip(sources, parts, strict=bool(parts)):
-        wanted, here = part.get("fingerprint") or {}, dict(source.fingerprint)
-        differ = [
-            f"{name}: {wanted.get(name)} then, {here.get(name)} now"
-            for name in MAKE
-            if name in wanted and name in here and _plain(wanted[name]) != _plain(here[name])
-        ]
-        if source.dim != part["dim"]:
-            differ.append(f"{part['dim']} values per row then, {source.dim} now")
-        if differ:
-            raise RunError(
-                "These are features of another make than the run was trained on "
-                f"({'; '.join(differ)}). Give those it was trained on, or raw videos."
-            )
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+        refuse_other_make(source, part.get("fingerprint"), part["dim"], advice)

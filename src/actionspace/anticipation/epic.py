@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from actionspace.anticipation.evaluate import scores_by_id
+from actionspace.anticipation.measure import actions_of
 from actionspace.datasets.epic100 import read_classes
 from actionspace.errors import DataError, UsageError
+from actionspace.metrics.epic import KEPT
 from actionspace.metrics.epic_submission import (
     Supervision,
     official_columns,
@@ -44,7 +46,8 @@ def submit(
 
     Args:
         sources: a run or predictions folder with the heads ``verb`` and ``noun``, or two, with one
-            each. A run foretells the segments first, one second before each.
+            each. A run foretells the segments first, one second before each. With a head
+            ``action`` of 100 classes or more the actions are its own, else of verbs and nouns.
         data: the segments to answer: ``prepare epic100 ... challenge=true``.
         annotations: a folder with the official class lists.
         out: a ``.zip`` file.
@@ -79,19 +82,35 @@ def submit(
                 f"None of {', '.join(map(str, sources))} has the head '{head}'; there is: "
                 f"{', '.join(by_head)}. Give a run of columns=[verb,noun], or one run of each."
             )
-        values = scores_by_id(by_head[head], events)[head]
-        without = np.flatnonzero(np.isnan(values).any(axis=1))
-        if len(without):
-            raise DataError(
-                f"{len(without)} of {len(events)} segments have no {head} scores, the first is "
-                f"{events.rows['id'].iloc[without[0]]}. Predict them all; the challenge scores all."
-            )
-        logs = np.log(np.maximum(values, LEAST))
+        logs = _logs(by_head[head], head, events)
         columns.append(official_columns(logs, by_head[head].classes(head), official))
+    actions = None
+    if "action" in by_head:
+        told = by_head["action"]
+        named = told.classes("action")
+        if len(named) >= KEPT:  # else there are too few to write the 100 that are asked for
+            scores = _logs(told, "action", events)
+            actions = actions_of(scores, named, classes.verbs, classes.nouns)
     content = submission(
-        events.rows["id"].tolist(), *columns, challenge=challenge, supervision=supervision
+        events.rows["id"].tolist(),
+        *columns,
+        challenge=challenge,
+        supervision=supervision,
+        actions=actions or True,
     )
     return write_submission(content, Path(out))
+
+
+def _logs(told: Predictions, head: str, events: Events) -> np.ndarray:
+    """Return logarithms of the probabilities ``[N, C]`` of all segments."""
+    values = scores_by_id(told, events)[head]
+    without = np.flatnonzero(np.isnan(values).any(axis=1))
+    if len(without):
+        raise DataError(
+            f"{len(without)} of {len(events)} segments have no {head} scores, the first is "
+            f"{events.rows['id'].iloc[without[0]]}. Predict them all; the challenge scores all."
+        )
+    return np.asarray(np.log(np.maximum(values, LEAST)))
 
 
 def _obeys(labels: dict[str, Any], source: PathLike) -> None:

@@ -117,6 +117,7 @@ def measure_run(
             "anchor": recipe.window.anchor,
             "encoder": found.encoder,
             "evaluation": recipe.evaluation.model_dump(),
+            "combinations": sorted(pairs) if pairs is not None else None,
             "skipped": skipped,
             "run": run.path.name,
         }
@@ -231,8 +232,16 @@ def _evaluate_folder(
     scores = scores_by_id(told, events)
     if all(np.isnan(values).any(axis=1).all() for values in scores.values()):
         raise DataError(f"Not one event of the truth was predicted in {path}.")
-    truth = truth_of(events, {c: told.classes(c) for c in columns}, config)
     labels = told.labels
+    pairs = labels.get("combinations")
+    if config.unseen == "drop" and len(columns) > 1 and pairs is None:
+        raise UsageError(
+            f"{path} does not say which labels occur together in training, and unseen=drop leaves "
+            "out what does not. Evaluate the run with unseen=drop."
+        )
+    seen = frozenset(map(tuple, pairs)) if pairs is not None else None
+    classes = {column: told.classes(column) for column in columns}
+    truth = truth_of(events, classes, config, seen if config.unseen == "drop" else None)
     rules = {name: labels.get(name) for name in ("horizon", "anchor", "input")}
     metrics = {
         **_flat(scores, truth, config),

@@ -72,6 +72,7 @@ def fuse(
         classes,
         {
             **first.labels,
+            "input": _input(many),
             "encoder": {"name": " + ".join(encoder_name(p) for p in many)},
             "fused": {
                 "from": [os.fspath(p) for p in paths],
@@ -100,6 +101,12 @@ def _check(first: Predictions, other: Predictions, path: PathLike) -> None:
     for head in first.labels["heads"]:
         if sorted(other.classes(head)) != sorted(first.classes(head)):
             raise DataError(f"{path} has other classes of '{head}' than the first folder.")
+
+
+def _input(many: Sequence[Predictions]) -> str:
+    """Return what was given to any of them."""
+    each = {str(found.labels.get("input", "features")) for found in many}
+    return each.pop() if len(each) == 1 else "both"
 
 
 def _blend(many: Sequence[Predictions], shares: np.ndarray, head: str, average: str) -> np.ndarray:

@@ -81,7 +81,7 @@ def truth_of(
         seen &= targets[column] < len(known)
     if pairs is not None:
         table = np.stack(list(targets.values()), axis=1)
-        seen &= np.array([tuple(row) in pairs for row in table.tolist()], bool)
+        seen &= np.array([-1 in row or tuple(row) in pairs for row in table.tolist()], bool)
     drop = config.unseen == "drop"
     return Truth(
         events,
@@ -158,8 +158,28 @@ def challenge_section(scores: Mapping[str, np.ndarray], truth: Truth) -> dict[st
         return {}
     verb, noun, labels, kept = tables
     parts = epic.Subsets(subsets.unseen[kept], subsets.tail_verb[kept], subsets.tail_noun[kept])
-    found: dict[str, Any] = dict(epic.anticipation_metrics(verb, noun, *labels, parts))
+    names = [truth.classes[column] for column in ("verb", "noun")]
+    actions = None
+    if "action" in scores:
+        known = truth.classes["action"][: truth.known["action"]]
+        actions = actions_of(scores["action"][kept], known, *names)
+    found: dict[str, Any] = dict(
+        epic.anticipation_metrics(verb, noun, *labels, parts, actions=actions)
+    )
     return {"epic100": {**found, "segments": int(kept.sum()), "left_out": int((~kept).sum())}}
+
+
+def actions_of(
+    scores: np.ndarray, names: Sequence[str], verbs: Sequence[str], nouns: Sequence[str]
+) -> epic.Actions | None:
+    """Return the best actions of a column of its own, whose classes are named ``verb noun``.
+
+    None = a class is not named so.
+    """
+    number = {f"{v} {n}": (i, k) for i, v in enumerate(verbs) for k, n in enumerate(nouns)}
+    if not all(name in number for name in names):
+        return None
+    return epic.scored_actions(scores, *np.array([number[name] for name in names], np.int64).T)
 
 
 def _both(
@@ -167,8 +187,10 @@ def _both(
 ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray], np.ndarray] | None:
     """Return logarithms of verbs and nouns, their labels, and which events these are."""
     kept = truth.counted.copy()
+    for column in scores.keys() & {"verb", "noun", "action"}:
+        kept &= ~np.isnan(scores[column]).any(axis=1)
     for column in ("verb", "noun"):
-        kept &= (truth.targets[column] >= 0) & ~np.isnan(scores[column]).any(axis=1)
+        kept &= truth.targets[column] >= 0
     if not kept.any():
         return None
     logs = []

@@ -4,9 +4,45 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from actionspace.config import Config
+from actionspace.errors import UsageError
+from actionspace.features.tokens import side_of
+from actionspace.training.rows import GridConfig
+
+
+class RowsConfig(GridConfig):
+    """The rows that the encoder makes of one's own videos: a clip each, with one vector or tokens.
+
+    A row is looked at once its clip has ended, and all its tokens with it: those of the clip's
+    first frames know the last ones.
+    """
+
+    tokens: str | None = None
+    """What is kept of a clip: ``time`` (a token per time step of the encoder), ``4x4`` (4 x 4 of
+    them per time step) and the like; empty = one vector."""
+    limit_gb: float = Field(default=20.0, gt=0)
+    """Gigabytes of tokens beyond which nothing is encoded; a higher limit confirms them."""
+    dtype: Literal["float16", "float32", "int8"] = "float16"
+    """Type the features are stored in; ``int8`` has one scale per vector or token."""
+
+    @field_validator("tokens")
+    @classmethod
+    def _names_tokens(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                side_of(value)
+            except UsageError as e:
+                raise ValueError(str(e)) from e
+        return value
 
 
 class WindowConfig(Config):

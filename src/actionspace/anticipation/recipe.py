@@ -14,12 +14,12 @@ from actionspace.anticipation.options import (
     HorizonConfig,
     LossConfig,
     PredictConfig,
+    RowsConfig,
     WindowConfig,
 )
 from actionspace.training.base_recipe import BaseRecipe
 from actionspace.training.options import TrainingConfig
 from actionspace.training.published import Published
-from actionspace.training.rows import RowsConfig
 from actionspace.training.splits import SplitConfig
 
 

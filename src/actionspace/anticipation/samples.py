@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from actionspace.anticipation.history import past
-from actionspace.anticipation.options import HorizonConfig, WindowConfig
+from actionspace.anticipation.options import HorizonConfig
 from actionspace.anticipation.recipe import AnticipationRecipe
 from actionspace.anticipation.rows import Rows
 from actionspace.anticipation.timeline import Asked
@@ -68,13 +68,13 @@ def window_end(
     return at - horizon
 
 
-def draw_horizon(config: HorizonConfig, rng: np.random.Generator) -> float:
-    """Return a horizon for a training sample."""
+def draw_horizons(config: HorizonConfig, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Return horizons for training samples, float64 ``[size]``."""
     low, high = config.train
     if config.train_step is not None:
         count = int(np.floor((high - low) / config.train_step + 1e-9)) + 1
-        return low + config.train_step * int(rng.integers(count))
-    return float(rng.uniform(low, high)) if high > low else low
+        return low + config.train_step * rng.integers(count, size=size)
+    return rng.uniform(low, high, size)
 
 
 class Questions:
@@ -98,6 +98,7 @@ class Questions:
     ) -> None:
         self.asked, self.horizon = asked, horizon
         self._stores, self._steps, self._recipe = tuple(stores), tuple(steps), recipe
+        self._drawn: tuple[int, np.ndarray, np.ndarray] | None = None
 
     def __len__(self) -> int:
         return len(self.asked)
@@ -115,15 +116,25 @@ class Questions:
 
     def until(self, index: int, epoch: int) -> tuple[float, float]:
         """Return the end of a sample's window and its horizon, in seconds."""
-        recipe, asked = self._recipe, self.asked
-        window: WindowConfig = recipe.window
+        asked, window = self.asked, self._recipe.window
         horizon, point = self.horizon, 0.0
         if horizon is None:
-            rng = np.random.default_rng((recipe.training.seed, epoch, index))
-            horizon = draw_horizon(recipe.horizon, rng)
-            point = float(rng.uniform(*window.point))
+            horizon, point = (float(values[index]) for values in self._draws(epoch))
         span = float(asked.starts[index]), float(asked.ends[index])
         return window_end(*span, horizon, window.anchor, point), horizon
+
+    def _draws(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the horizon and the point of every sample in an epoch, ``[N]`` each.
+
+        They are drawn at once: a generator for each sample takes longer than all the rest of it.
+        """
+        drawn = self._drawn
+        if drawn is None or drawn[0] != epoch:
+            recipe, size = self._recipe, len(self)
+            rng = np.random.default_rng((recipe.training.seed, epoch))
+            horizons = draw_horizons(recipe.horizon, size, rng)
+            drawn = self._drawn = epoch, horizons, rng.uniform(*recipe.window.point, size)
+        return drawn[1:]
 
     def load(self, index: int, epoch: int) -> Observed:
         """Cut the window of an event.

@@ -135,14 +135,16 @@ def encoder(
     future = VJEPAFuture(
         backbone, predictor, ahead=int(seconds * fps / tubelet), mask_index=mask_index
     )
-    told = {"network": network, "ahead": future.ahead, "mask_index": mask_index}
+    told = {"network": network, "seconds": seconds, "frames": frames, "fps": fps, "size": size}
+    own = {"encoder_options": encoder_options, "predictor_options": predictor_options}
+    told |= {"mask_index": mask_index} | {name: value for name, value in own.items() if value}
     return Encoder(
         future,
         name=network,
         dim=future.dim,
         clip=clip,
         licence=made.licence,
-        options=told | {"encoder": encoder_options or {}, "predictor": predictor_options or {}},
+        options=told,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from actionspace.errors import RunError, StoreError, UsageError
+from actionspace.errors import StoreError, UsageError
 from actionspace.features.joined import Source
 from actionspace.features.token_rows import TokenTimeline, one_vector
 from actionspace.localization.data.source import FeatureFiles, open_source
@@ -15,6 +15,7 @@ from actionspace.localization.options import FilesConfig, RowsConfig
 from actionspace.localization.recipe import LocalizationRecipe
 from actionspace.training.cached import cache_place, cached_features, require_weights
 from actionspace.training.environment import pick_device
+from actionspace.training.make import refuse_other_make
 
 if TYPE_CHECKING:
     from actionspace.encoders.encoder import Encoder
@@ -24,12 +25,6 @@ if TYPE_CHECKING:
 Place = str | os.PathLike[str]
 Given = Source | Place | Sequence[Place]
 """Features somebody hands in: something open, a place, or several that are joined."""
-
-#: What of a fingerprint makes other features: the encoder, its weights, and the grid.
-MAKE = (
-    *("encoder", "weights", "options", "dim", "rows", "frames", "stride", "hop", "fps", "window"),
-    *("size", "short_side", "geometry", "flow", "tokens"),
-)
 
 
 class Encoding:
@@ -158,21 +153,9 @@ class Encoding:
 
     def _refuse_others(self, found: Source) -> None:
         wanted = self._expect.get("fingerprint")
-        if not wanted:
-            return
-        here = dict(found.fingerprint)
-        differ = [
-            f"{name}: {wanted.get(name)} then, {here.get(name)} now"
-            for name in MAKE
-            if (name == "tokens" or (name in wanted and name in here))
-            and _plain(wanted.get(name)) != _plain(here.get(name))
-        ]
-        if differ or (found.dim != self._expect.get("dim", found.dim)):
-            raise RunError(
-                f"These are features of another make than the run was trained on "
-                f"({'; '.join(differ) or f'{found.dim} values per row'}). It needs "
-                f"{describe_make(wanted, self.recipe.rows.preset)}."
-            )
+        if wanted:
+            advice = f"It needs {describe_make(wanted, self.recipe.rows.preset)}."
+            refuse_other_make(found, wanted, self._expect.get("dim"), advice)
 
 
 def describe_make(about: Mapping[str, Any], preset: str | None = None) -> str:
@@ -249,7 +232,3 @@ def _places(features: Any) -> tuple[Place, ...]:
 def _files(config: FilesConfig) -> FeatureFiles:
     names = FeatureFiles.__dataclass_fields__
     return FeatureFiles(**{name: getattr(config, name) for name in names})
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

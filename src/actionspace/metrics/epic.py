@@ -11,7 +11,7 @@ Scores are ``[N, 97]`` verbs and ``[N, 300]`` nouns, columns in the order of the
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -88,6 +88,22 @@ def action_scores(verb: ArrayLike, noun: ArrayLike, kept: int = KEPT) -> Actions
     return Actions(verbs[row, order // width], nouns[row, order % width], products[row, order])
 
 
+def scored_actions(
+    scores: ArrayLike, verbs: ArrayLike, nouns: ArrayLike, kept: int = KEPT
+) -> Actions:
+    """Return the best actions of a network that scores actions itself.
+
+    Args:
+        scores: ``[N, A]``.
+        verbs, nouns: class numbers of each action ``[A]``.
+        kept: how many stay, if there are as many.
+    """
+    array = as_scores(scores)
+    order: Ints = np.argsort(array, axis=1, kind="stable")[:, ::-1][:, :kept]
+    best = np.take_along_axis(array, order, axis=1)
+    return Actions(np.asarray(verbs)[order], np.asarray(nouns)[order], best)
+
+
 def _kept(scores: Floats, kept: int) -> tuple[Ints, Floats]:
     """Return classes and probabilities ``[N, kept]`` of the highest scores, highest first."""
     order: Ints = np.argsort(scores, axis=1, kind="stable")[:, ::-1][:, :kept]
@@ -127,13 +143,17 @@ def anticipation_metrics(
     verb_labels: ArrayLike,
     noun_labels: ArrayLike,
     subsets: Subsets | None = None,
+    *,
+    actions: Actions | None = None,
 ) -> dict[str, float]:
     """Return the figures of the anticipation challenge, as fractions: mean top-5 recall.
 
     ``{verb,noun,action}_mean_top5_recall``, and the same with ``unseen_`` and ``tail_`` in front;
-    recall is averaged over the classes that the segments of the part truly have.
+    recall is averaged over the classes that the segments of the part truly have. ``actions`` are
+    those of a network that scores them itself; None = made of verbs and nouns.
     """
     truth = _Truth.of(verb, noun, verb_labels, noun_labels)
+    truth = truth if actions is None else replace(truth, actions=actions)
     metrics = {
         f"{what}_mean_top5_recall": truth.mean_recall(what, 5)
         for what in ("verb", "noun", "action")

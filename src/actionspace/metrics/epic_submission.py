@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from actionspace.errors import DataError, did_you_mean
-from actionspace.metrics.epic import KEPT, NOUNS, VERBS, action_scores
+from actionspace.metrics.epic import KEPT, NOUNS, VERBS, Actions, action_scores
 from actionspace.metrics.inputs import Floats, as_scores
 from actionspace.paths import atomic_path, plain
 
@@ -74,7 +74,7 @@ def submission(
     *,
     challenge: str = "action_recognition",
     supervision: Supervision | None = None,
-    actions: bool = True,
+    actions: bool | Actions = True,
 ) -> dict[str, Any]:
     """Return the content of ``test.json``.
 
@@ -84,7 +84,8 @@ def submission(
         noun: scores ``[N, 300]``.
         challenge: one of :data:`CHALLENGES`.
         supervision: what was learnt from; None = public pre-training, training and validation.
-        actions: write the 100 best actions too; else the server makes them from verbs and nouns.
+        actions: True = write the 100 best actions of verbs and nouns too; or those of a network
+            that scores actions itself; False = the server makes them from verbs and nouns.
 
     Raises:
         DataError: the result is not one that the server takes.
@@ -95,7 +96,9 @@ def submission(
             f"There are {len(narration_ids)} segments, {len(verbs)} rows of verb scores and "
             f"{len(nouns)} of noun scores; give one of each per segment."
         )
-    best = action_scores(verbs, nouns, KEPT) if actions else None
+    best: Actions | None = actions if isinstance(actions, Actions) else None
+    if actions is True:
+        best = action_scores(verbs, nouns, KEPT)
     results: dict[str, Any] = {}
     for i, (name, v, n) in enumerate(zip(narration_ids, verbs, nouns, strict=True)):
         results[str(name)] = {"verb": _by_id(v), "noun": _by_id(n)}

@@ -12,6 +12,7 @@ from actionspace.errors import DataError, UsageError
 from actionspace.features.joined import Source
 from actionspace.features.store import VideoFeatures
 from actionspace.features.track import pooled
+from actionspace.search.index import worth_searching
 
 #: Rows whose similarity is worked out at a time.
 BLOCK = 1 << 14
@@ -69,6 +70,7 @@ def nearest(
     *,
     apart: float = 2.0,
     elsewhere: bool = False,
+    index: bool | None = None,
 ) -> list[Moment]:
     """Return the moments most like one of a store's, or most like a text; the most similar first.
 
@@ -83,9 +85,12 @@ def nearest(
         k: at most how many moments.
         apart: seconds between two moments of one video.
         elsewhere: only in other videos; a vector is of none.
+        index: compare only the rows of videos that an index names, see :mod:`.index`; None = of a
+            large store, where that is possible.
 
     Raises:
-        UsageError: ``k`` below 1 or ``apart`` below 0; ``elsewhere`` with a vector.
+        UsageError: ``k`` below 1 or ``apart`` below 0; ``elsewhere`` with a vector; an index is
+            asked for and not possible.
         StoreError: the query's video has no features.
         DataError: the moment lies outside its video, or its features are zero or NaN.
     """
@@ -98,7 +103,8 @@ def nearest(
     else:
         direction, middle = query, 0.0
     best: list[Moment] = []
-    for video in store.videos():
+    # The moments lie in the k videos with the best rows, or the own one and k; the rest is slack.
+    for video in worth_searching(store, direction, 2 * k + 8, index):
         own = isinstance(query, Query) and video == query.video
         if own and elsewhere:
             continue

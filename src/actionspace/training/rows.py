@@ -9,8 +9,8 @@ from pydantic import Field, PositiveInt
 from actionspace.config import Config
 
 
-class RowsConfig(Config):
-    """The rows of features that a frozen encoder makes of one's own videos: a dense grid over time.
+class GridConfig(Config):
+    """Where clips of one's own videos are, and how a frozen encoder is run on them.
 
     Without meaning where features are given, or the network takes pictures. A field left empty is
     the encoder's own.
@@ -23,9 +23,6 @@ class RowsConfig(Config):
     hop: PositiveInt | None = None
     """Frames between two rows; empty = half of what a row spans. A moment cannot be told better
     than its rows are dense."""
-    tokens: Literal["time"] | None = None
-    """``time``: each time step of the encoder is a row of its own, finer than clips; these then
-    follow one another, with a ``hop`` of what one spans. Empty = a row is a clip."""
     fps: float | None = Field(default=None, gt=0)
     """Frames per second at which all of these count; empty = the encoder's, which may be the
     video's own."""
@@ -35,8 +32,6 @@ class RowsConfig(Config):
     """Shorter side of the frame before cropping, in pixels."""
     size: PositiveInt | None = None
     """Side of the square the encoder sees, in pixels."""
-    dtype: Literal["float16", "float32"] = "float16"
-    """Type the features are stored in."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Arithmetic of the encoder; ``auto`` = bfloat16 on CUDA, float32 elsewhere."""
     compile: bool = False
@@ -49,3 +44,13 @@ class RowsConfig(Config):
     """A bad video ends the work, is left out and listed, or gives what can be decoded."""
     time_limit: float | None = Field(default=None, gt=0)
     """Seconds a video may take to decode before it counts as bad; empty = by its duration."""
+
+
+class RowsConfig(GridConfig):
+    """The rows that are made of clips: one vector each."""
+
+    tokens: Literal["time"] | None = None
+    """``time``: each time step of the encoder is a row of its own, finer than clips; these then
+    follow one another, with a ``hop`` of what one spans. Empty = a row is a clip."""
+    dtype: Literal["float16", "float32"] = "float16"
+    """Type the features are stored in."""

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actionspace.localization.learning.class_losses import focal_loss, quality_focal_loss
+from actionspace.heads.focal import focal_loss
+from actionspace.localization.learning.class_losses import quality_focal_loss
 
 
 def test_focal_loss_by_hand() -> None:

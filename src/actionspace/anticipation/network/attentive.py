@@ -18,7 +18,9 @@ class Attentive(nn.Module):
     """V-JEPA 2's probe of anticipation (Assran et al. 2025) on rows, past events and the horizon.
 
     With ``width`` empty, ``positions=none`` and ``horizon=false`` it is that probe and nothing
-    else, where no row is missing.
+    else, where no row is missing. With a ``width`` it begins with weights that suit it (Glorot &
+    Bengio 2010): those of the probe, of deviation 0.02, are for a width near a thousand, and in a
+    narrow network almost nothing comes through them at first.
 
     Args:
         inputs: what is given.
@@ -35,6 +37,10 @@ class Attentive(nn.Module):
             depth=config.depth, num_heads=config.heads, mlp_ratio=config.mlp_ratio
         )
         self.probe = AttentiveProbe(inputs.width, {n: len(c) for n, c in classes.items()}, how)
+        if config.width is not None:
+            for layer in self.probe.modules():
+                if isinstance(layer, nn.Linear):
+                    nn.init.xavier_uniform_(layer.weight)
         self.summary = inputs.width
 
     def forward(self, seen: Observed, store: int) -> Said:

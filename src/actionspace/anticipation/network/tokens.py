@@ -12,12 +12,16 @@ from actionspace.anticipation.network.config import NetworkConfig
 from actionspace.anticipation.samples import Observed
 
 STD = 0.02
+PLACE_STD = 0.5
+"""Of positions at first, where rows are projected and so have a size of 1."""
 
 
 class FeatureTokens(nn.Module):
     """Rows ``[B, T, L, D]`` of one store to tokens ``[B, T, L, W]``.
 
-    Where there is no row, a learned token stands for it.
+    Where there is no row, a learned token stands for it. Projected rows are normed, so that they
+    and the positions are of one size whatever that of the features (unit vectors of CLIP, or
+    values around 10): positions much smaller than the rows are hardly ever learnt.
 
     Args:
         dim: D.
@@ -28,12 +32,17 @@ class FeatureTokens(nn.Module):
     def __init__(self, dim: int, slots: int, config: NetworkConfig) -> None:
         super().__init__()
         self.width = config.width or dim
-        self.project = nn.Linear(dim, self.width) if config.width else nn.Identity()
+        self.project = (
+            nn.Sequential(nn.Linear(dim, self.width), nn.LayerNorm(self.width))
+            if config.width
+            else nn.Identity()
+        )
         self.missing = nn.Parameter(torch.zeros(self.width))
         learned = config.positions == "learned"
         self.positions = nn.Parameter(torch.zeros(slots, 1, self.width)) if learned else None
-        for token in self.parameters(recurse=False):
-            nn.init.trunc_normal_(token, std=STD)
+        nn.init.trunc_normal_(self.missing, std=STD)
+        if self.positions is not None:
+            nn.init.trunc_normal_(self.positions, std=PLACE_STD if config.width else STD)
 
     def forward(self, rows: Tensor, known: Tensor) -> Tensor:
         """Return the tokens; ``known`` is bool ``[B, T]``."""

@@ -5,25 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-ALPHA, GAMMA = 0.25, 2.0
-
-
-def focal_loss(
-    logits: Tensor, targets: Tensor, *, alpha: float | None = ALPHA, gamma: float = GAMMA
-) -> Tensor:
-    """Return the sigmoid focal loss of each entry (Lin et al., ICCV 2017).
-
-    Args:
-        logits: of any shape.
-        targets: in [0, 1], of the same shape; soft ones as well.
-        alpha: weight of what is true, 1 - alpha that of what is not; None = 1 for both.
-        gamma: how little entries count that are right already.
-    """
-    score = logits.sigmoid()
-    right = score * targets + (1 - score) * (1 - targets)
-    entropy = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-    loss = (1 - right) ** gamma * entropy
-    return loss if alpha is None else _share(targets, alpha) * loss
+from actionspace.heads.focal import ALPHA, GAMMA, share
 
 
 def quality_focal_loss(
@@ -50,8 +32,4 @@ def quality_focal_loss(
     wanted = targets * quality.clamp(0, 1).unsqueeze(-1)
     entropy = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
     loss = (wanted - logits.sigmoid()).abs() ** gamma * entropy
-    return loss if alpha is None else _share(targets, alpha) * loss
-
-
-def _share(targets: Tensor, alpha: float) -> Tensor:
-    return alpha * targets + (1 - alpha) * (1 - targets)
+    return loss if alpha is None else share(targets, alpha) * loss

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from actionspace.heads.focal import focal_loss
 from actionspace.localization.learning.assign import Targets, Truth, assign
-from actionspace.localization.learning.class_losses import focal_loss, quality_focal_loss
+from actionspace.localization.learning.class_losses import quality_focal_loss
 from actionspace.localization.learning.config import LossConfig
 from actionspace.localization.learning.segment_losses import (
     diou_loss,

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from actionspace.errors import UsageError
+from actionspace.heads.focal import focal_loss
 from actionspace.localization.learning.assign import Targets
-from actionspace.localization.learning.class_losses import focal_loss
 from actionspace.localization.learning.config import LossConfig, TridentLossConfig
 from actionspace.localization.learning.losses import (
     LEAST_REGRESSION,

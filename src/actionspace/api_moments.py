@@ -47,7 +47,8 @@ def search(
         device: where the text is encoded.
         sheet: picture to write (``.jpg`` or ``.png``) with the query and what was found.
         root: folder the videos lie in, for the picture.
-        options: ``apart``, ``elsewhere`` and ``index``, see :func:`actionspace.search.nearest.nearest`.
+        options: ``apart``, ``elsewhere`` and ``index``, see
+            :func:`actionspace.search.nearest.nearest`.
 
     Raises:
         UsageError: the query is written in another way, both or neither of query and text, an

@@ -1,15 +1,17 @@
 """Made-up sequences of events whose next label can be told as well as is possible at all.
 
 A chain of labelled events: what follows depends on the last two labels (second order), how long an
-event lasts on its label. Every 0.25 s there is a row of features: a direction of the label that
-goes on, a weaker one of the label that comes next (a cue that reveals it in part), and white noise.
-As transitions, durations and noise are known, the probability of each next label given all rows
-seen so far follows exactly, by filtering over (label before, label, next label, rows that remain):
-nobody who sees no more can do better on average.
+event lasts on its label (semi-Markov). Every 0.25 s there is a row of features: a direction of the
+label that goes on, a weaker one of the label that comes next (a cue that reveals it in part), and
+white noise; all directions are at right angles. As transitions, durations and noise are known, the
+probability of each next label given all rows seen so far follows exactly, by filtering over (label
+before, label, next label, rows that remain): nobody who sees no more can do better on average. The
+same filter on the labels themselves is what can be had at most without features.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,11 +43,10 @@ class World:
     def make(
         cls,
         seed: int,
-        classes: int = 6,
-        longest: int = 16,
-        dim: int = 16,
-        strength: float = 3.0,
-        cue: float = 1.0,
+        classes: int = 12,
+        longest: int = 24,
+        strength: float = 4.0,
+        cue: float = 1.2,
     ) -> World:
         """Draw a world."""
         random = np.random.default_rng((seed, 1))
@@ -54,13 +55,12 @@ class World:
         both = 0.7 * first[None] + 0.3 * second + 0.01
         both[:, np.arange(classes), np.arange(classes)] = 0  # a label does not follow itself
         transitions = both / both.sum(-1, keepdims=True)
-        middle = random.uniform(4, 10, classes)
+        middle = random.uniform(8, 16, classes)
         rows = np.arange(1, longest + 1)
         lasts = np.exp(-0.5 * ((rows - middle[:, None]) / 2.5) ** 2)
-        directions = random.standard_normal((2, classes, dim))
-        directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
         lasts /= lasts.sum(1, keepdims=True)
-        return cls(transitions, lasts, strength * directions[0], cue * directions[1])
+        directions = np.linalg.qr(random.standard_normal((2 * classes, 2 * classes)))[0]
+        return cls(transitions, lasts, strength * directions[:classes], cue * directions[classes:])
 
     @property
     def classes(self) -> list[str]:
@@ -84,41 +84,65 @@ class World:
         seen = self.own[own] + self.cue[next_] + random.standard_normal((rows, self.own.shape[1]))
         return events, seen
 
-    def foretell(self, seen: np.ndarray, starts: list[int], ahead: int) -> np.ndarray:
-        """Return the exact probabilities of what begins at some rows, ``[E, C]``.
+    def foretell(
+        self, seen: np.ndarray, starts: Sequence[int], horizons: Sequence[int]
+    ) -> np.ndarray:
+        """Return the exact probabilities of what begins at some rows, ``[H, E, C]``.
+
+        NaN where nothing is seen before.
 
         Args:
             seen: features ``[rows, V]``.
             starts: rows at which events begin.
-            ahead: rows before these that are not looked at; more than 0.
+            horizons: rows before these that are not looked at; more than 0.
         """
-        count, longest = self.lasts.shape
-        arrive = self._arrive(ahead + 1)
         means = self.own[:, None] + self.cue[None]  # [label, next, V]
-        wanted = {row - ahead - 1: i for i, row in enumerate(starts)}
-        found = np.full((len(starts), count), np.nan)
-        apart = (1 - np.eye(count)) / (count * (count - 1))
-        state = self._begin(apart)
+        square = ((seen[:, None, None] - means) ** 2).sum(-1)
+        likely = np.exp(-0.5 * (square - square.min((1, 2), keepdims=True)))
+        return self._filter(likely, starts, horizons)
+
+    def foretell_by_labels(
+        self, events: Sequence[tuple[int, int]], rows: int, horizons: Sequence[int]
+    ) -> np.ndarray:
+        """Return the same of one who is told each label when it begins, and sees no features."""
+        own = np.repeat([k for k, _ in events], np.diff([*(row for _, row in events), rows]))
+        likely = np.eye(len(self.lasts))[own][:, :, None].repeat(len(self.lasts), 2)
+        # what begins at the very moment until which labels are known is known: a row more
+        return self._filter(likely, [row for _, row in events], [h - 1 for h in horizons])
+
+    def _filter(
+        self, likely: np.ndarray, starts: Sequence[int], horizons: Sequence[int]
+    ) -> np.ndarray:
+        """Return ``[H, E, C]``, from the likelihoods ``[rows, label, next]``."""
+        count = len(self.lasts)
+        arrive = self._arrive(max(horizons) + 1)
+        wanted: dict[int, list[tuple[int, int]]] = {}
+        for h, ahead in enumerate(horizons):
+            for e, row in enumerate(starts):
+                wanted.setdefault(row - ahead - 1, []).append((h, e))
+        found = np.full((len(horizons), len(starts), count), np.nan)
+        state = self._begin((1 - np.eye(count)) / (count * (count - 1)))
         for row in range(max(wanted, default=-1) + 1):
             if row:
-                ends = state[..., 0].sum(0)  # [label, next]: over the label before
-                state = np.concatenate([state[..., 1:], np.zeros_like(state[..., :1])], -1)
-                state = state + self._begin(ends)
-            square = ((seen[row] - means) ** 2).sum(-1)
-            state = state * np.exp(-0.5 * (square - square.min()))[None, :, :, None]
+                begin = self._begin(state[..., 0].sum(0))  # [label, next]: over the label before
+                begin[..., :-1] += state[..., 1:]
+                state = begin
+            state *= likely[row][None, :, :, None]
             state /= state.sum()
-            if row in wanted:
-                marginal = state.sum(0)  # [label, next, remaining]
-                weights = np.zeros(count)
-                for left in range(1, min(ahead + 1, longest) + 1):
-                    part = marginal[..., left - 1]
-                    if left == ahead + 1:
-                        weights += part.sum(0)
-                    else:
-                        weights += np.einsum("cn,cnj->j", part, arrive[ahead + 1 - left])
-                if weights.sum() > 0:
-                    found[wanted[row]] = weights / weights.sum()
+            for h, e in wanted.get(row, ()):
+                found[h, e] = self._next(state.sum(0), horizons[h], arrive)
         return found
+
+    def _next(self, state: np.ndarray, ahead: int, arrive: np.ndarray) -> np.ndarray:
+        """Return ``[C]`` from ``[label, next, rows that remain]``: of ``ahead`` rows later."""
+        weights = np.zeros(len(state))
+        for left in range(min(ahead + 1, state.shape[-1])):
+            if left == ahead:
+                weights += state[..., left].sum(0)
+            else:
+                weights += np.einsum("cn,cnj->j", state[..., left], arrive[ahead - left])
+        total = weights.sum()
+        return np.asarray(weights / total) if total > 0 else np.full(len(weights), np.nan)
 
     def _begin(self, pairs: np.ndarray) -> np.ndarray:
         """Return the state ``[before, label, next, remaining]`` of labels that begin now."""
@@ -146,28 +170,48 @@ class Made:
     features: Path
     drawn: dict[str, tuple[list[tuple[int, int]], np.ndarray]]
 
-    def bayes(self, split: str, horizon: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return exact probabilities ``[E, C]`` and labels ``[E]`` of a split, in manifest order.
+    def labels(self, split: str) -> np.ndarray:
+        """Return the labels of a split's events ``[E]``, in the order of the manifest."""
+        return np.array([k for events, _ in self._of(split) for k, _ in events])
+
+    def bayes(self, split: str, horizons: Sequence[float], by: str = "features") -> np.ndarray:
+        """Return exact probabilities ``[H, E, C]`` of a split's events, some seconds before each.
 
         NaN where nothing is seen before the event.
+
+        Args:
+            split: which.
+            horizons: seconds.
+            by: what is known of the past: ``features``, or ``labels``.
         """
-        scores, labels = [], []
-        for video, (events, seen) in self.drawn.items():
-            if video.startswith(split):
-                starts = [row for _, row in events]
-                scores.append(self.world.foretell(seen, starts, round(horizon / STEP)))
-                labels.append(np.array([label for label, _ in events]))
-        return np.concatenate(scores), np.concatenate(labels)
+        steps = [round(h / STEP) for h in horizons]
+        parts = [
+            self.world.foretell(seen, [row for _, row in events], steps)
+            if by == "features"
+            else self.world.foretell_by_labels(events, len(seen), steps)
+            for events, seen in self._of(split)
+        ]
+        return np.concatenate(parts, axis=1)
+
+    def _of(self, split: str) -> list[tuple[list[tuple[int, int]], np.ndarray]]:
+        return [drawn for video, drawn in self.drawn.items() if video.startswith(split)]
 
 
-def make(folder: Path, seed: int, videos: int = 200, rows: int = 240, **world: float) -> Made:
+def make(
+    folder: Path,
+    seed: int,
+    videos: int = 200,
+    rows: int = 240,
+    shares: Mapping[str, float] = SPLITS,
+    **world: float,
+) -> Made:
     """Write ``events.csv``, ``videos.csv`` and a feature store of a world."""
     chosen = World.make(seed, **world)  # type: ignore[arg-type]
     random = np.random.default_rng((seed, 2))
     store = FeatureStore.create(folder / "features", {"dim": chosen.own.shape[1], "made_up": seed})
     times = STEP * np.stack([np.arange(rows), np.arange(1, rows + 1)], 1)
     table, listed, drawn = [], [], {}
-    for split, share in SPLITS.items():
+    for split, share in shares.items():
         for k in range(round(share * videos)):
             name = f"{split}_{k:03d}.mp4"
             events, seen = chosen.draw(rows, random)

@@ -1,8 +1,8 @@
 """Alignment of generated videos of pouring against the frozen features it learns from.
 
-    python benchmarks/align_demo.py [--seeds 0 1 2] [--work FOLDER] [--out JSON] [--set KEY=VALUE ...]
+    python benchmarks/align_demo.py [--seeds 0 1 2] [--work FOLDER] [--set KEY=VALUE ...]
 
-Each seed has videos of its own (24 to learn from, 8 to measure on; cameras and colours of the two
+Each seed has videos of its own (48 to learn from, 12 to measure on; cameras and colours of the two
 are apart) and another start of the network. Compared are, on the same rows of the starter encoder:
 
 - ``trained``: the recipe ``align`` with the settings of ``actionspace demo align``; no labels.
@@ -11,7 +11,7 @@ are apart) and another start of the network. Compared are, on the same rows of t
 - ``random``: a random vector for each row.
 
 Measured are Kendall's tau, phase accuracy of logistic regression on embeddings of the training
-videos (all of them, and 10 % of them: two), progression, AP@5 of the phase, and what share of the
+videos (all of them, and 10 % of them: four), progression, AP@5 of the phase, and what share of the
 time phases are right that each test video hands on to each other one along dynamic time warping.
 ``evenly`` is what that comes to if time is stretched evenly, ``majority`` the share of the most
 frequent phase. Settings were chosen on the videos of seeds 10 and 11. Prints one JSON object;
@@ -51,6 +51,7 @@ from actionspace.features.extract import extract
 from actionspace.features.store import FeatureStore
 from actionspace.features.track import Track
 from actionspace.recipes.loader import load_recipe
+from actionspace.training.run import Run
 
 SEEDS = (0, 1, 2)
 NAMES = ("kendall_tau", "phase_accuracy", "phase_classification@0.1", "progression_r2",
@@ -106,9 +107,9 @@ def measure(work: Path, seed: int, options: list[str]) -> dict[str, Any]:
     run = train(recipe, data=events, features=store, out=out / "run", overwrite=True, report=False)
     seconds = time.perf_counter() - began
     found = prepare(recipe, read_videos(recipe, events), features=store)
-    untrained = score(found, new_network(found).eval(), "test")
+    tested = events.select(split="test")
     with tempfile.TemporaryDirectory() as fresh:
-        tested = events.select(split="test")
+        untrained = score(found, new_network(found).eval(), "test", Run(Path(fresh)))
         embedded = embed(run, tested, Path(fresh) / "embeddings", features=store)
         warped, even = handing_on(events, embedded)
     frozen = {**run.metrics["raw_features"], "handed_on": handing_on(events, store)[0]}
@@ -149,7 +150,7 @@ def summary(seeds: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _spread(values: list[float]) -> float:
-    return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The tours: real rat behaviour clips to a classifier or a detector and a report, offline."""
+"""The tours, offline: real rat clips to a classifier or a detector, drawn videos aligned."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from actionspace.errors import ActionspaceError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
+    from actionspace.demo.align import AlignDemoResult
     from actionspace.demo.localize import LocalizeDemoResult
 
-TOURS = ("recognize", "localize")
+TOURS = ("recognize", "localize", "align")
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,15 @@ def _with_interval(metrics: dict[str, Any], name: str) -> tuple[float, float, fl
     return metrics[name], low, high
 
 
-def run(tour: str = "recognize", out: Path | None = None) -> DemoResult | LocalizeDemoResult:
+def run(
+    tour: str = "recognize", out: Path | None = None
+) -> DemoResult | LocalizeDemoResult | AlignDemoResult:
     """Take a tour.
 
     Args:
-        tour: ``recognize`` (clips to a classifier) or ``localize`` (long videos to events).
-        out: the folder to make; None = ``actionspace-demo`` or ``actionspace-demo-localize``.
+        tour: ``recognize`` (clips to a classifier), ``localize`` (long videos to events) or
+            ``align`` (the same moments of several videos).
+        out: the folder to make; None = ``actionspace-demo``, for other tours with their name.
 
     Raises:
         UsageError: there is no such tour.
@@ -61,6 +65,10 @@ def run(tour: str = "recognize", out: Path | None = None) -> DemoResult | Locali
     """
     if tour == "recognize":
         return run_demo(out or Path("actionspace-demo"))
+    if tour == "align":
+        from actionspace.demo.align import run_align
+
+        return run_align(out or Path("actionspace-demo-align"))
     if tour != "localize":
         raise UsageError(f"There is no demo '{tour}'.{did_you_mean(tour, TOURS)}")
     from actionspace.demo.localize import run_localize

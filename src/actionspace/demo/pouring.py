@@ -29,9 +29,9 @@ SPLITS = ("train", "test")
 #: take turns: no camera's direction and no colour of one split is seen in the other.
 PIECES = 6
 #: The arc around the table that cameras stand on, radians; its middle is in front.
-ARC = np.deg2rad(140)
+ARC = np.deg2rad(100)
 #: How far the way from cup to glass is turned at most from left to right, radians.
-TURN = np.deg2rad(30)
+TURN = np.deg2rad(15)
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,12 @@ class Scene:
             done: share of it that is over, 0 to 1.
             rng: of the noise.
         """
-        tubes = [*self.clutter, *self._things(phase, done)]
+        tubes = [*self.clutter, *self.things(phase, done)]
         drawn = np.asarray(render(tubes, self.camera, self.light, self.background), np.float32)
         noise = rng.standard_normal(drawn.shape, np.float32) * self.noise
         return np.clip(np.rint(drawn + noise), 0, 255).astype(np.uint8)
 
-    def _things(self, phase: int, done: float) -> list[Tube]:
+    def things(self, phase: int, done: float) -> list[Tube]:
         """Return cup, glass, fluid, hand and arm at a moment."""
         name = PHASES[phase]
         before = {
@@ -167,7 +167,7 @@ def draw_scene(rng: np.random.Generator, split: str, size: tuple[int, int]) -> S
     shift = rng.uniform(-0.2, 0.2, 2)
     cup_size = (rng.uniform(0.24, 0.36), rng.uniform(0.6, 0.95))
     glass_size = (rng.uniform(0.26, 0.38), rng.uniform(0.6, 1.0))
-    bend = rng.uniform(-0.8, 0.8)
+    bend = rng.uniform(-0.4, 0.4)
     home = -np.array([np.cos(turn + bend), np.sin(turn + bend)]) * rng.uniform(1.2, 1.9)
     camera = _camera(rng, split, size)
     light_turn, light_high = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.4)
@@ -185,7 +185,7 @@ def draw_scene(rng: np.random.Generator, split: str, size: tuple[int, int]) -> S
         rng.uniform(1.5, 2.0),
         rng.uniform(0.5, 0.9),
         tuple(colour() for _ in range(5)),
-        tuple(_thing(rng, across, colour()) for _ in range(rng.integers(0, 4))),
+        tuple(_thing(rng, across, colour()) for _ in range(rng.integers(1, 5))),
         rng.uniform(2, 8),
     )
 
@@ -193,7 +193,7 @@ def draw_scene(rng: np.random.Generator, split: str, size: tuple[int, int]) -> S
 def _camera(rng: np.random.Generator, split: str, size: tuple[int, int]) -> Camera:
     """Place a camera around the table; the splits' directions take turns."""
     turn = ARC * (_piece(rng, split) - 0.5) - np.pi / 2
-    rise, far = np.deg2rad(rng.uniform(15, 45)), rng.uniform(4.2, 6.0)
+    rise, far = np.deg2rad(rng.uniform(15, 40)), rng.uniform(4.2, 5.2)
     around = np.array([np.cos(turn) * np.cos(rise), np.sin(turn) * np.cos(rise), np.sin(rise)])
     target = np.array([*rng.uniform(-0.25, 0.25, 2), rng.uniform(0.5, 0.9)])
     return Camera(target + far * around, target, rng.uniform(1.1, 1.4), size)
@@ -206,7 +206,7 @@ def _background(
     width, height = FINER * camera.size[0], FINER * camera.size[1]
     picture = Image.new("RGB", (width, height), wall)
     ImageDraw.Draw(picture).polygon(ground(camera, rng.uniform(2.3, 3.2)), fill=table)
-    grain = rng.integers(0, 256, (int(rng.integers(4, 40)), int(rng.integers(4, 40)), 3))
+    grain = rng.integers(0, 256, (int(rng.integers(3, 24)), int(rng.integers(3, 24)), 3))
     blotches = Image.fromarray(grain.astype(np.uint8)).resize(
         (width, height), Image.Resampling.BICUBIC
     )

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 FPS = 25.0
 SIZE = (192, 144)
 #: Seconds of a phase: the shortest and the longest.
-LASTING = (0.7, 3.5)
+LASTING = (0.6, 2.6)
 #: Pieces of equal length into which a phase is cut, each with a speed of its own.
 SPEEDS = 6
 #: How likely nothing moves in such a piece.
-PAUSE = 0.15
+PAUSE = 0.2
+#: x264's macroblock tree, and the number of its threads, make other bytes of the same frames.
+ENCODING = {"preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
 
 
 def pouring_videos(out: Path, counts: Mapping[str, int], *, seed: int = 0) -> Events:
@@ -41,7 +43,7 @@ def pouring_videos(out: Path, counts: Mapping[str, int], *, seed: int = 0) -> Ev
         rng = np.random.default_rng((seed, *split.encode(), i))
         name = f"{split}_{i + 1:02d}.mp4"
         lengths = phase_lengths(rng)
-        write_video(out / name, _frames(rng, split, lengths), FPS, options={"preset": "veryfast"})
+        write_video(out / name, _frames(rng, split, lengths), FPS, options=ENCODING)
         ends = np.cumsum(lengths) / FPS
         starts = [0.0, *ends[:-1].tolist()]
         rows += [

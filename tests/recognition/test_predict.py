@@ -176,7 +176,7 @@ def test_a_folder_of_two_runs_is_noticed(run: Run, work: Path, tmp_path: Path):
     with pytest.raises(RunError, match="4 classes in"):
         predict(tmp_path / "run", work / "clips" / "left")
     (tmp_path / "run" / "labels.json").write_text('{"heads": {}}')
-    with pytest.raises(RunError, match="not a linear probe's run"):
+    with pytest.raises(RunError, match="not a probe's run"):
         predict(tmp_path / "run", work / "clips" / "left")
 
 

@@ -83,7 +83,7 @@ class AlignDemoResult:
 
 
 def run_align(out: Path, counts: dict[str, int] = VIDEOS, seed: int = 0) -> AlignDemoResult:
-    """Draw videos, extract, train, evaluate, align, report; under ten minutes on 2 cores.
+    """Draw videos, extract, train, evaluate, align, report; about four minutes on 2 cores.
 
     Args:
         out: folder for all of it.

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from actionspace.alignment.encode import Given
 from actionspace.alignment.prepare import Prepared, prepare, read_videos
 from actionspace.alignment.recipe import AlignmentRecipe
 from actionspace.errors import UsageError
+from actionspace.report.html import write_report
+from actionspace.training.course import Course, refuse_folds
 from actionspace.training.environment import Stopwatch, describe
-from actionspace.training.machine import is_main_process, launched_processes
+from actionspace.training.machine import launched_processes
 from actionspace.training.places import places
 from actionspace.training.run import Run
 
@@ -70,33 +71,16 @@ def train(
     given = data if data is not None else recipe.data
     if given is None:
         raise UsageError("Give the videos as data=MANIFEST, or data=FOLDER if they have no labels.")
-    if folds:
-        raise UsageError("Alignment has no folds; split the manifest (actionspace split).")
-    run = Run(Path(out))
-    if resume:
-        Run.resume(out)
-    elif is_main_process():
-        Run.check_free(out, overwrite=overwrite)
-    watch = Stopwatch()
-    events = read_videos(recipe, given)
-    recipe = recipe.model_copy(update=places(given, features, recipe.root))
-    found = _prepared(recipe, events, features, encoder)
-    watch.lap("features")
-    if is_main_process() and not resume:
-        Run.start(out, overwrite=overwrite)
-        run.write_config(found.recipe)
-    network, outcome = _loop(found, run, resume)
-    watch.lap("training")
-    if not is_main_process():
-        return run
-    _measure(found, network, run)
-    watch.lap("evaluation")
-    run.finish(_facts(found, outcome, watch))
-    if report:
-        from actionspace.report.html import write_report
+    refuse_folds(folds, "Alignment")
 
-        write_report(run.path, events=found.events)
-    return run
+    def prepared() -> Prepared:
+        events = read_videos(recipe, given)
+        placed = recipe.model_copy(update=places(given, features, recipe.root))
+        return _prepared(placed, events, features, encoder)
+
+    course = Course(prepared, _loop, _measure, _facts)
+    chosen = write_report if report else None
+    return course.run(out, overwrite=overwrite, resume=resume, report=chosen)
 
 
 def _prepared(recipe: AlignmentRecipe, events: Events, features: Any, encoder: Any) -> Prepared:

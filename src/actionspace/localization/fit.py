@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from actionspace.errors import DataError, UsageError
@@ -12,8 +11,9 @@ from actionspace.localization.encode import Encoding, Given
 from actionspace.localization.prepare import Prepared, labelled, prepare, read_manifest
 from actionspace.localization.recipe import LocalizationRecipe
 from actionspace.localization.validate import check_prepared
+from actionspace.report.html import write_report
+from actionspace.training.course import Course, refuse_folds
 from actionspace.training.environment import Stopwatch, describe
-from actionspace.training.machine import is_main_process
 from actionspace.training.places import places
 from actionspace.training.run import Run
 
@@ -74,34 +74,17 @@ def train(
     given = data if data is not None else recipe.data
     if given is None:
         raise UsageError("Give the annotated videos as data=MANIFEST (a CSV file or a folder).")
-    if folds:
-        raise UsageError("Localization has no folds; split the manifest (actionspace split).")
-    run = Run(Path(out))
-    if resume:
-        Run.resume(out)
-    elif is_main_process():
-        Run.check_free(out, overwrite=overwrite)
-    watch = Stopwatch()
-    events, own = read_manifest(recipe, given)
-    encoding = Encoding(recipe, features=features, encoder=encoder)
-    recipe = recipe.model_copy(update=places(given, features, recipe.root))
-    found = _prepared(recipe, encoding, events, own)
-    watch.lap("features")
-    if is_main_process() and not resume:
-        Run.start(out, overwrite=overwrite)
-        run.write_config(found.recipe)
-    task, outcome = _loop(found, run, resume)
-    watch.lap("training")
-    if not is_main_process():
-        return run
-    _test(found, task, run)
-    watch.lap("evaluation")
-    run.finish(_facts(found, outcome, watch))
-    if report:
-        from actionspace.report.html import write_report
+    refuse_folds(folds, "Localization")
 
-        write_report(run.path, events=found.events)
-    return run
+    def prepared() -> Prepared:
+        events, own = read_manifest(recipe, given)
+        encoding = Encoding(recipe, features=features, encoder=encoder)
+        placed = recipe.model_copy(update=places(given, features, recipe.root))
+        return _prepared(placed, encoding, events, own)
+
+    course = Course(prepared, _loop, _test, _facts)
+    chosen = write_report if report else None
+    return course.run(out, overwrite=overwrite, resume=resume, report=chosen)
 
 
 def _prepared(recipe: LocalizationRecipe, encoding: Encoding, events: Any, own: Any) -> Prepared:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,12 +160,8 @@ def _encoder(recipe: AnticipationRecipe, expect: Mapping[str, Any]) -> Encoder:
 
 
 def _extract(recipe: AnticipationRecipe, events: Events, encoder: Encoder) -> Source:
-    from actionspace.features.extract import views_of
-
     config = recipe.rows
-    names = ("frames", "stride", "fps", "geometry", "short_side", "size")
-    asked = {name: getattr(config, name) for name in names}
-    views = replace(views_of(encoder), **{k: v for k, v in asked.items() if v is not None})
+    views = config.views(encoder)
     place = cache_place(
         events,
         encoder,

@@ -7,9 +7,10 @@ from typing import Any
 
 from actionspace.errors import StoreError
 from actionspace.features.store import FeatureStore, VideoFeatures
+from actionspace.features.token_rows import StoreView
 
 
-class JoinedClips:
+class JoinedClips(StoreView):
     """A store of tokens whose K clips of each crop follow one another: ``[N, V / K, K L, D]``.
 
     Of random views, any K make a sequence. Rows of a dense grid are one clip each and stay.
@@ -36,27 +37,10 @@ class JoinedClips:
         self.n_views = store.n_views // self.clips
         self.n_tokens = store.n_tokens * self.clips
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.store!r})"
-
-    def __len__(self) -> int:
-        return len(self.store)
-
-    def __contains__(self, video: object) -> bool:
-        return video in self.store
-
     @property
     def fingerprint(self) -> dict[str, Any]:
         """That of the store."""
         return self.store.fingerprint
-
-    def videos(self) -> list[str]:
-        """Names of the videos that have features, sorted."""
-        return self.store.videos()
-
-    def skipped(self) -> dict[str, str]:
-        """Videos that gave no features, with the reason."""
-        return self.store.skipped()
 
     def get(self, video: str | Path) -> VideoFeatures:
         """Read one video's tokens ``[N, K L, D]``, of several sequences ``[N, V / K, K L, D]``.

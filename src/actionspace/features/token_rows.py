@@ -15,7 +15,30 @@ from actionspace.features.store import FeatureStore, VideoFeatures
 log = logging.getLogger("actionspace")
 
 
-class MeanTokens:
+class StoreView:
+    """A store seen in another shape; what holds of its videos holds here."""
+
+    store: FeatureStore
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.store!r})"
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def __contains__(self, video: object) -> bool:
+        return video in self.store
+
+    def videos(self) -> list[str]:
+        """Names of the videos that have features, sorted."""
+        return self.store.videos()
+
+    def skipped(self) -> dict[str, str]:
+        """Videos that gave no features, with the reason."""
+        return self.store.skipped()
+
+
+class MeanTokens(StoreView):
     """Each row as the mean of its tokens: the pooled features, ``[N, D]`` or ``[N, V, D]``."""
 
     tokens = None
@@ -28,27 +51,10 @@ class MeanTokens:
         self.n_views = store.n_views
         self.licence = store.licence
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.store!r})"
-
-    def __len__(self) -> int:
-        return len(self.store)
-
-    def __contains__(self, video: object) -> bool:
-        return video in self.store
-
     @property
     def fingerprint(self) -> dict[str, Any]:
         """That of pooled features of the same make."""
         return {k: v for k, v in self.store.fingerprint.items() if not k.startswith("token")}
-
-    def videos(self) -> list[str]:
-        """Names of the videos that have features, sorted."""
-        return self.store.videos()
-
-    def skipped(self) -> dict[str, str]:
-        """Videos that gave no features, with the reason."""
-        return self.store.skipped()
 
     def get(self, video: str | Path) -> VideoFeatures:
         """Read one video's features.

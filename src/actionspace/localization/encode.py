@@ -186,11 +186,7 @@ def build_views(config: RowsConfig, encoder: Encoder) -> Views:
     """Return the views a section of a recipe means for an encoder."""
     from dataclasses import replace
 
-    from actionspace.features.extract import views_of
-
-    names = ("frames", "stride", "fps", "geometry", "short_side", "size")
-    asked = {name: getattr(config, name) for name in names}
-    views = replace(views_of(encoder), **{k: v for k, v in asked.items() if v is not None})
+    views = config.views(encoder)
     flow = (config.flow or encoder.clip.flow) if encoder.clip.input == "flow" else None
     return replace(views, resize=encoder.clip.resizing(config.resize), flow=flow)
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, PositiveInt
 
 from actionspace.config import Config
+
+if TYPE_CHECKING:
+    from actionspace.encoders.encoder import Encoder
+    from actionspace.video.views import Views
 
 
 class GridConfig(Config):
@@ -44,6 +49,14 @@ class GridConfig(Config):
     """A bad video ends the work, is left out and listed, or gives what can be decoded."""
     time_limit: float | None = Field(default=None, gt=0)
     """Seconds a video may take to decode before it counts as bad; empty = by its duration."""
+
+    def views(self, encoder: Encoder) -> Views:
+        """Return the clips of an encoder with what is asked for here."""
+        from actionspace.features.extract import views_of
+
+        names = ("frames", "stride", "fps", "geometry", "short_side", "size")
+        asked = {name: getattr(self, name) for name in names}
+        return replace(views_of(encoder), **{k: v for k, v in asked.items() if v is not None})
 
 
 class RowsConfig(GridConfig):
